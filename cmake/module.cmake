@@ -1,0 +1,34 @@
+# One call declares a module: a static library, its test program, its place among the layers.
+#
+#   postrider_module(queue
+#       DEPENDS  core mail            named in its headers or sources
+#       USES     SQLite::SQLite3      libraries of others, private
+#       EXPORTS  Boost::headers       libraries of others that its headers name
+#       SOURCES  spool.cc ...
+#       TESTS    spool_test.cc ...)
+#
+# tests/include_graph holds the #include lines against DEPENDS.
+
+include(GoogleTest)
+
+function(postrider_module name)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "DEPENDS;USES;EXPORTS;SOURCES;TESTS")
+    set(target postrider_${name})
+    add_library(${target} STATIC ${arg_SOURCES})
+    add_library(postrider::${name} ALIAS ${target})
+    target_link_libraries(${target} PUBLIC postrider_options ${arg_EXPORTS})
+    target_link_libraries(${target} PRIVATE ${arg_USES})
+    foreach(dependency IN LISTS arg_DEPENDS)
+        target_link_libraries(${target} PUBLIC postrider::${dependency})
+    endforeach()
+    set_property(GLOBAL APPEND_STRING PROPERTY POSTRIDER_LAYERS "${name}: ${arg_DEPENDS}\n")
+    if(POSTRIDER_TESTS AND arg_TESTS)
+        add_executable(${name}_test ${arg_TESTS})
+        set_target_properties(${name}_test PROPERTIES
+            RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+        target_link_libraries(${name}_test PRIVATE
+            ${target} ${arg_USES} GTest::gmock GTest::gtest_main)
+        gtest_discover_tests(${name}_test TEST_PREFIX ${name}. PROPERTIES LABELS unit TIMEOUT 120
+            DISCOVERY_TIMEOUT 60)
+    endif()
+endfunction()

@@ -1,0 +1,47 @@
+# How everything is compiled: language, warnings, sanitizers, hardening.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+
+option(POSTRIDER_WERROR "Treat warnings as errors" OFF)
+option(POSTRIDER_HARDENED "Compile with hardening, as distributions do" OFF)
+option(POSTRIDER_TESTS "Build the tests" ON)
+set(POSTRIDER_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined or thread")
+option(POSTRIDER_COVERAGE "Instrument for line coverage" OFF)
+
+find_program(CCACHE ccache)
+if(CCACHE)
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+add_library(postrider_options INTERFACE)
+target_compile_options(postrider_options INTERFACE
+    -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-qual
+    -Wswitch-enum -Wvla -Wno-missing-field-initializers
+    $<$<BOOL:${POSTRIDER_WERROR}>:-Werror>)
+target_include_directories(postrider_options INTERFACE ${PROJECT_SOURCE_DIR}/src)
+target_compile_definitions(postrider_options INTERFACE
+    POSTRIDER_VERSION="${PROJECT_VERSION}"
+    BOOST_ASIO_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_DISABLE_BOOST_COROUTINE)
+
+add_library(postrider_mode INTERFACE)
+if(POSTRIDER_SANITIZE)
+    target_compile_options(postrider_mode INTERFACE
+        -fsanitize=${POSTRIDER_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_link_options(postrider_mode INTERFACE -fsanitize=${POSTRIDER_SANITIZE})
+endif()
+if(POSTRIDER_COVERAGE)
+    target_compile_options(postrider_mode INTERFACE --coverage)
+    target_link_options(postrider_mode INTERFACE --coverage)
+endif()
+if(POSTRIDER_HARDENED)
+    target_compile_options(postrider_mode INTERFACE
+        -fstack-protector-strong -fstack-clash-protection -fcf-protection
+        -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -D_GLIBCXX_ASSERTIONS)
+    target_link_options(postrider_mode INTERFACE -Wl,-z,relro,-z,now -Wl,--as-needed)
+endif()
+target_link_libraries(postrider_options INTERFACE postrider_mode)

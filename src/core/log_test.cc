@@ -1,0 +1,29 @@
+#include "core/log.h"
+
+#include <gtest/gtest.h>
+
+namespace postrider {
+
+TEST(Log, PutsTheSeverityInFrontOfTheText) {
+    CapturedLog captured;
+    const Log log(captured, "smtp");
+
+    log.info("connect");
+    log.warning("late");
+
+    EXPECT_EQ(captured.lines(), (std::vector<std::string>{"smtp: connect", "smtp: warning: late"}));
+}
+
+TEST(Log, ReplacesWhatDoesNotPrint) {
+    CapturedLog captured;
+    Log(captured, "cleanup").info("a\r\nb\tc\x1b[2J");
+
+    EXPECT_EQ(captured.lines().front(), "cleanup: a??b?c?[2J");
+}
+
+TEST(Log, KeepsUtf8ButNotBrokenUtf8) {
+    EXPECT_EQ(printable("caf\xc3\xa9"), "caf\xc3\xa9");
+    EXPECT_EQ(printable("caf\xe9"), "caf?");
+}
+
+}  // namespace postrider

@@ -1,0 +1,140 @@
+// What the queue keeps of a message.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/clock.h"
+#include "mail/disposition.h"
+#include "mail/envelope.h"
+#include "mail/queue_id.h"
+
+namespace postrider::queue {
+
+/// The name under which a message is being handed over: reserved, never used twice.
+struct Ticket {
+    std::uint64_t number = 0;  ///< Unique in this queue, ever growing.
+    mail::QueueId id;
+    WallTime created;
+};
+
+/// What made a message, for who may see and report on it.
+enum class Origin : std::uint8_t {
+    Submission,  ///< A program, through SMTP, sendmail or maildrop.
+    Report,      ///< A DSN of ours: null sender, never reported on.
+};
+
+/// All of a message but its content. The content is stored canonical: lines end in CRLF, there is
+/// no other CR or LF, the last line is complete.
+struct NewMessage {
+    Ticket ticket;
+    mail::Envelope envelope;
+    WallTime arrival;
+    Origin origin = Origin::Submission;
+    std::int64_t submitter_uid = -1;  ///< The kernel's word; -1 when it came over the network.
+    std::string client;      ///< `localhost[127.0.0.1]` or `local`, for header_checks at delivery.
+    std::uint64_t size = 0;  ///< As Postfix counts it for `size=` and SIZE= (spec: logs).
+    std::uint64_t content_length = 0;  ///< Stored bytes.
+    std::uint32_t checksum = 0;        ///< CRC-32 (zlib) of the stored bytes.
+    std::uint32_t header_length = 0;   ///< Stored bytes up to and including the empty line.
+    std::uint32_t longest_line = 0;    ///< Bytes without CRLF.
+    bool has_8bit = false;             ///< Any byte above 0x7f in the content.
+    bool held = false;                 ///< A rule said HOLD: wait for an operator.
+    std::string content_filter;        ///< A rule said FILTER; empty otherwise.
+};
+
+/// Where a recipient stands.
+enum class RecipientState : std::uint8_t {
+    Waiting,  ///< To be tried (again).
+    Failed,   ///< Refused or expired for good; the report to the sender is still owed.
+    Dead,     ///< Failed, and nobody can be told: an operator must look.
+};
+
+struct QueuedRecipient {
+    std::uint32_t ordinal = 0;  ///< Position in the message, stable for its life.
+    mail::Recipient recipient;
+    RecipientState state = RecipientState::Waiting;
+    mail::Disposition last;  ///< Of the latest attempt; `text` empty before the first.
+};
+
+/// The exclusive right to attempt a message now. Given back by settle() with `finished`.
+struct Lease {
+    std::uint64_t number = 0;
+    mail::QueueId id;
+    mail::Envelope envelope;  ///< Without recipients: those below.
+    WallTime arrival;
+    Origin origin = Origin::Submission;
+    std::int64_t submitter_uid = -1;
+    std::string client;
+    std::uint64_t size = 0;
+    std::uint64_t content_length = 0;
+    std::uint32_t checksum = 0;
+    std::uint32_t header_length = 0;
+    std::uint32_t longest_line = 0;
+    bool has_8bit = false;
+    std::string content_filter;
+    std::uint32_t attempts = 0;               ///< Ended before this one.
+    bool delay_reported = false;              ///< The sender has had a delay notice.
+    bool expire = false;                      ///< An operator said: expire it at the next chance.
+    std::vector<QueuedRecipient> recipients;  ///< Those not yet settled, by ordinal.
+};
+
+/// A message made here, content included: a DSN. At most ~60 KB of content.
+struct OwnMessage {
+    NewMessage message;
+    std::string content;
+};
+
+struct Outcome {
+    std::uint32_t ordinal = 0;
+    mail::Disposition disposition;
+};
+
+/// What became of a lease, or of part of it. All of it is one transaction.
+struct Settlement {
+    std::uint64_t number = 0;
+    /// Sent removes the recipient; Deferred keeps it Waiting with the new reason; Bounced and
+    /// Expired make it Failed.
+    std::vector<Outcome> outcomes;
+    /// Failed recipients that `reports` (or the sender's NOTIFY=NEVER) takes care of: removed.
+    std::vector<std::uint32_t> reported;
+    /// Failed recipients that cannot be reported: they become Dead.
+    std::vector<std::uint32_t> dead;
+    std::vector<OwnMessage> reports;
+    bool delay_reported = false;  ///< One of `reports` is the delay notice.
+    /// The attempt is over: the lease ends and what is left waits until `next_attempt`.
+    bool finished = false;
+    WallTime next_attempt;
+};
+
+struct Settled {
+    std::uint32_t recipients_left = 0;
+    bool removed = false;  ///< Nothing was left: the message is gone.
+};
+
+/// One message as the tools list it.
+struct ListedMessage {
+    enum class Place : std::uint8_t { Incoming, Active, Deferred, Hold, Dead };
+    Place place = Place::Incoming;
+    std::uint64_t number = 0;
+    mail::QueueId id;
+    WallTime arrival;
+    WallTime next_attempt;
+    std::uint64_t size = 0;
+    std::uint32_t attempts = 0;
+    bool expire = false;
+    std::int64_t submitter_uid = -1;
+    mail::Envelope envelope;  ///< Without recipients.
+    std::vector<QueuedRecipient> recipients;
+};
+
+struct QueueCounts {
+    std::uint64_t incoming = 0;  ///< Never tried yet.
+    std::uint64_t active = 0;
+    std::uint64_t deferred = 0;
+    std::uint64_t hold = 0;
+    std::uint64_t dead = 0;
+};
+
+}  // namespace postrider::queue

@@ -1,0 +1,56 @@
+// The spool's asynchronous face, for the network thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include "core/log.h"
+#include "core/result.h"
+#include "net/stream.h"
+#include "queue/spool.h"
+
+namespace postrider::queue {
+
+/// Runs each call on the storage thread and resumes the caller on `network` once the transaction
+/// that holds it is durable. All calls that wait at the same moment share one transaction and one
+/// sync (group commit); a call that fails is undone alone. Reads share the thread, too.
+class Queue {
+public:
+    Queue(std::unique_ptr<Spool>, boost::asio::any_io_executor network, const Log& log);
+    /// Finishes what is waiting, then ends the storage thread.
+    ~Queue();
+
+    net::Awaitable<Result<std::uint64_t>> reserve(std::uint32_t count);
+    net::Awaitable<Result<void>> append(std::uint64_t number, std::uint32_t piece,
+                                        std::string bytes);
+    net::Awaitable<Result<void>> commit(NewMessage, std::uint32_t piece, std::string last_piece);
+    net::Awaitable<Result<void>> discard(std::uint64_t number);
+
+    net::Awaitable<Result<std::vector<Lease>>> lease_due(std::size_t limit);
+    net::Awaitable<Result<std::optional<WallTime>>> next_due();
+    net::Awaitable<Result<std::string>> read_piece(std::uint64_t number, std::uint32_t piece);
+    net::Awaitable<Result<Settled>> settle(Settlement);
+
+    net::Awaitable<Result<std::uint64_t>> hold(std::optional<mail::QueueId>);
+    net::Awaitable<Result<std::uint64_t>> release(std::optional<mail::QueueId>);
+    net::Awaitable<Result<std::uint64_t>> remove(std::optional<mail::QueueId>);
+    net::Awaitable<Result<std::uint64_t>> flush(std::optional<mail::QueueId>);
+    net::Awaitable<Result<std::uint64_t>> expire(std::optional<mail::QueueId>);
+    net::Awaitable<Result<std::vector<ListedMessage>>> list(std::uint64_t after, std::size_t limit);
+    net::Awaitable<Result<std::optional<ListedMessage>>> find(mail::QueueId);
+    net::Awaitable<Result<QueueCounts>> counts();
+
+    /// Called on the network thread whenever something may have become due: a commit, a release,
+    /// a flush. Set once, before the first call.
+    void on_due(std::function<void()>);
+
+private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace postrider::queue

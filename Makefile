@@ -1,0 +1,56 @@
+# A thin face over the CMake presets; `make help` lists what there is.
+
+JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
+
+.PHONY: all build dev check check-quick demo bench fuzz install package format lint tsan coverage clean help dependencies
+
+all: build
+
+## build: optimised and hardened, into build/ (programs in build/bin/)
+build: dependencies
+	@cmake --preset release -DCMAKE_INSTALL_PREFIX=$(PREFIX) -DPOSTRIDER_TESTS=$(if $(TESTS),ON,OFF) > /dev/null
+	@cmake --build build -j $(JOBS)
+
+## dev: debug with address and undefined-behaviour sanitizers, into build/dev/
+dev: dependencies
+	@cmake --preset dev > /dev/null
+	@cmake --build --preset dev -j $(JOBS)
+
+## demo: build, start with a stand-in for Gmail on loopback, send a message, show what happened
+demo: build
+	@tests/demo/run build/bin
+
+## check: build and run every test: units under sanitizers, dialogs, end to end, crash
+check: dependencies
+	@tests/run
+
+## bench: measure side by side with Postfix
+bench: build
+	@bench/run
+
+## tsan, coverage: the unit tests under the thread sanitizer; with line coverage
+tsan coverage: dependencies
+	@cmake --preset $@ > /dev/null
+	@cmake --build --preset $@ -j $(JOBS)
+	@ctest --test-dir build/$@ --output-on-failure -j $(JOBS) -L unit
+
+## install: programs, manual pages and units under PREFIX (/usr/local); DESTDIR is honoured
+install: build
+	@cmake --install build
+
+## format: clang-format on everything;  lint: clang-tidy
+format:
+	@git ls-files '*.h' '*.cc' | xargs clang-format -i
+lint: dependencies
+	@cmake --preset dev > /dev/null
+	@git ls-files 'src/*.cc' 'apps/*.cc' | grep -v _test.cc | xargs -P $(JOBS) -n 4 clang-tidy -p build/dev --quiet
+
+clean:
+	@rm -rf build
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+dependencies:
+	@packaging/install-dependencies build

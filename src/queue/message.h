@@ -17,6 +17,8 @@ struct Ticket {
     std::uint64_t number = 0;  ///< Unique in this queue, ever growing.
     mail::QueueId id;
     WallTime created;
+
+    static Ticket make(std::uint64_t number, WallTime created, bool long_queue_ids);
 };
 
 /// What made a message, for who may see and report on it.
@@ -91,13 +93,15 @@ struct Outcome {
     mail::Disposition disposition;
 };
 
-/// What became of a lease, or of part of it. All of it is one transaction.
+/// What became of a lease, or of part of it. All of it is one transaction. An ordinal that is no
+/// longer there is passed over, so settling twice does no harm.
 struct Settlement {
     std::uint64_t number = 0;
     /// Sent removes the recipient; Deferred keeps it Waiting with the new reason; Bounced and
     /// Expired make it Failed.
     std::vector<Outcome> outcomes;
-    /// Failed recipients that `reports` (or the sender's NOTIFY=NEVER) takes care of: removed.
+    /// Applied after `outcomes`: failed recipients that `reports` (or the sender's NOTIFY=NEVER)
+    /// takes care of: removed.
     std::vector<std::uint32_t> reported;
     /// Failed recipients that cannot be reported: they become Dead.
     std::vector<std::uint32_t> dead;
@@ -110,7 +114,8 @@ struct Settlement {
 
 struct Settled {
     std::uint32_t recipients_left = 0;
-    bool removed = false;  ///< Nothing was left: the message is gone.
+    /// The message is gone, and the lease with it: nothing was left, or an operator removed it.
+    bool removed = false;
 };
 
 /// One message as the tools list it.

@@ -8,6 +8,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/result.h"
 #include "net/stream.h"
@@ -18,10 +19,21 @@ namespace postrider::queue {
 /// Runs each call on the storage thread and resumes the caller on `network` once the transaction
 /// that holds it is durable. All calls that wait at the same moment share one transaction and one
 /// sync (group commit); a call that fails is undone alone. Reads share the thread, too.
+///
+/// Cancelling the waiting coroutine does not cancel the call: what was asked is done, and its
+/// outcome is told. When the store breaks, calls answer Unavailable at once while the storage
+/// thread keeps trying to reopen it. At kWaitingMax calls the next is answered Limit.
 class Queue {
 public:
-    Queue(std::unique_ptr<Spool>, boost::asio::any_io_executor network, const Log& log);
-    /// Finishes what is waiting, then ends the storage thread.
+    enum class Storage : std::uint8_t {
+        Thread,  ///< A thread of its own, as in the daemon.
+        Inline,  ///< In a later turn of `network`, for simulations: same batches, one thread.
+    };
+
+    Queue(std::unique_ptr<Spool>, boost::asio::any_io_executor network, const Clock&, const Log&,
+          Storage = Storage::Thread);
+    /// Finishes what is waiting, then ends the storage thread and closes the spool. The network
+    /// executor must still exist; completions not yet run stay with it.
     ~Queue();
 
     net::Awaitable<Result<std::uint64_t>> reserve(std::uint32_t count);
@@ -35,6 +47,7 @@ public:
     net::Awaitable<Result<std::string>> read_piece(std::uint64_t number, std::uint32_t piece);
     net::Awaitable<Result<Settled>> settle(Settlement);
 
+    // As in Spool, for one message or for all; all are taken in batches, so that nobody waits long.
     net::Awaitable<Result<std::uint64_t>> hold(std::optional<mail::QueueId>);
     net::Awaitable<Result<std::uint64_t>> release(std::optional<mail::QueueId>);
     net::Awaitable<Result<std::uint64_t>> remove(std::optional<mail::QueueId>);
@@ -47,6 +60,11 @@ public:
     /// Called on the network thread whenever something may have become due: a commit, a release,
     /// a flush. Set once, before the first call.
     void on_due(std::function<void()>);
+
+    /// Transactions committed so far; how well calls are grouped shows in it.
+    std::uint64_t transaction_count() const;
+
+    static constexpr std::size_t kWaitingMax = 65536;
 
 private:
     struct State;

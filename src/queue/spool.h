@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/clock.h"
+#include "core/log.h"
 #include "core/result.h"
 #include "queue/message.h"
 
@@ -35,14 +36,20 @@ namespace postrider::queue {
 class Spool {
 public:
     struct Options {
-        std::filesystem::path directory;  ///< Holds queue.db; must be ours alone (R12).
-        bool long_queue_ids = false;
+        std::filesystem::path
+            directory;  ///< Holds queue.db; ours alone, not below a network (R12).
+        /// New mail is refused with DiskFull while the file system has less room than this.
+        std::uint64_t free_space_floor = 64ULL * 1024 * 1024;
+        /// No attempt is scheduled farther away than this, whatever the clock did meanwhile (RS6).
+        Duration next_attempt_max = std::chrono::seconds{4000};
+        std::string vfs;  ///< SQLite's file layer by name; empty for the system's. For fault tests.
     };
 
     /// Opens the spool, creating it if absent, and takes the lock that proves no other process
     /// owns it. Refuses network file systems, foreign owners and newer formats. Drops what was
-    /// being received when the last process ended.
-    static Result<std::unique_ptr<Spool>> open(const Options&, const Clock&);
+    /// being received when the last process ended. After an unclean stop it checks the tables, for
+    /// a bounded time. `log` hears what an operator should know, now and later.
+    static Result<std::unique_ptr<Spool>> open(const Options&, const Clock&, const Log& log);
     /// The same on a database in memory, for tests.
     static std::unique_ptr<Spool> open_in_memory(const Clock&);
 
@@ -52,13 +59,21 @@ public:
     // all or nothing by itself, so that one failing leaves the others whole.
     virtual Result<void> begin() = 0;
     /// Durable on success. On failure nothing of the transaction holds, now or after a crash (R4);
-    /// if even that cannot be made sure, the error is Corrupt and every later call fails.
+    /// leases it gave are taken back, leases it ended go on. If even that cannot be made sure, the
+    /// spool is broken.
     virtual Result<void> commit_transaction() = 0;
+    /// The store failed in a way that left its state unknown: every call answers Unavailable until
+    /// reopen() succeeds. Leases stay.
+    virtual bool is_broken() const = 0;
+    virtual Result<void> reopen() = 0;
 
-    /// Reserves `count` message numbers, beginning with the one returned.
+    /// Reserves `count` message numbers, beginning with the one returned. They are never given
+    /// again, used or not.
     virtual Result<std::uint64_t> reserve(std::uint32_t count) = 0;
 
-    // Receiving.
+    // Receiving. DiskFull below the free space floor. Pieces of a message come in order, from 0;
+    // commit() brings the last one, which is piece 0 for a small message. Invalid if pieces are
+    // missing or do not add up to `content_length`.
     virtual Result<void> append(std::uint64_t number, std::uint32_t piece,
                                 std::string_view bytes) = 0;
     virtual Result<void> commit(const NewMessage&, std::uint32_t piece,
@@ -73,23 +88,45 @@ public:
     virtual Result<std::optional<WallTime>> next_due() = 0;
     /// Stored bytes of a message; empty past the end.
     virtual Result<std::string> read_piece(std::uint64_t number, std::uint32_t piece) = 0;
+    /// Records outcomes; see Settlement. After an error the lease and the duty to settle remain.
+    /// Works on a full disk (R6). Invalid if the message exists and is not leased.
     virtual Result<Settled> settle(const Settlement&) = 0;
 
-    // For operators. Each returns how many messages it changed; an unknown id changes none.
-    virtual Result<std::uint64_t> hold(std::optional<mail::QueueId>) = 0;
-    virtual Result<std::uint64_t> release(std::optional<mail::QueueId>) = 0;
-    virtual Result<std::uint64_t> remove(std::optional<mail::QueueId>) = 0;
-    /// Due at once, backoff forgotten; for everything when no id is given.
-    virtual Result<std::uint64_t> flush(std::optional<mail::QueueId>) = 0;
-    virtual Result<std::uint64_t> expire(std::optional<mail::QueueId>) = 0;
+    // For operators. Each changes one message, or, without an id, those among the next kBatch
+    // messages above `after`: call again until `last` is empty. An unknown id changes none.
+    struct Selection {
+        std::optional<mail::QueueId> id;
+        std::uint64_t after = 0;
+    };
+    struct Changed {
+        std::uint64_t count = 0;
+        std::optional<std::uint64_t> last;  ///< Go on after this one; empty at the end.
+    };
+    static constexpr std::size_t kBatch = 500;
+
+    /// Waiting messages; one that is leased is held once its attempt is over.
+    virtual Result<Changed> hold(const Selection&) = 0;
+    /// Held messages become due at once.
+    virtual Result<Changed> release(const Selection&) = 0;
+    /// Any message. A leased one is gone from here at once, its attempt goes on, its content stays
+    /// readable, and its next settle() answers `removed`.
+    virtual Result<Changed> remove(const Selection&) = 0;
+    /// Due at once, backoff forgotten.
+    virtual Result<Changed> flush(const Selection&) = 0;
+    /// Marks for expiry and makes due at once; a held message is marked and stays held.
+    virtual Result<Changed> expire(const Selection&) = 0;
     /// Messages with numbers above `after`, ascending, at most `limit`; in short transactions, so
     /// that a slow reader pins nothing (R7).
     virtual Result<std::vector<ListedMessage>> list(std::uint64_t after, std::size_t limit) = 0;
     virtual Result<std::optional<ListedMessage>> find(const mail::QueueId&) = 0;
     virtual Result<QueueCounts> counts() = 0;
 
-    /// Removes content nobody needs any more, a bounded amount. True if more is left.
+    /// Removes content nobody needs any more, a bounded amount, inside a transaction. True if more
+    /// is left.
     virtual Result<bool> collect_garbage() = 0;
+    /// Moves what the log holds into the database once it is large enough to be worth it, or large
+    /// at all when `idle`. Outside a transaction.
+    virtual Result<void> checkpoint(bool idle) = 0;
     /// Checks the whole database; the error says what is damaged.
     virtual Result<void> check() = 0;
 };

@@ -10,9 +10,9 @@ namespace postrider::delivery {
 
 /// When a delivery passed its stages. A stage that was not reached is left out.
 struct Stations {
-    WallTime arrival;    ///< Of the message.
-    WallTime activated;  ///< Leased.
-    WallTime taken;      ///< A session was asked for.
+    WallTime arrival;                   ///< Of the message.
+    WallTime activated;                 ///< Leased.
+    WallTime taken;                     ///< A session was asked for.
     std::optional<WallTime> connected;  ///< Ready for MAIL, on a connection made for this delivery.
     WallTime finished;
 };

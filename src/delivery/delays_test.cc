@@ -9,10 +9,9 @@ using namespace std::chrono_literals;
 
 TEST(Delays, AreRoundedAsPostfixDoes) {
     const std::pair<Duration, const char*> cases[] = {
-        {0us, "0"},        {4ms, "0"},         {5ms, "0.01"},     {100ms, "0.1"},
-        {126ms, "0.13"},   {996ms, "1"},       {1040ms, "1"},     {1260ms, "1.3"},
-        {9960ms, "10"},    {12500ms, "13"},    {301200ms, "301"}, {86400s, "86400"},
-        {150ms, "0.15"},   {1950ms, "2"},
+        {0us, "0"},        {4ms, "0"},        {5ms, "0.01"},   {100ms, "0.1"}, {126ms, "0.13"},
+        {996ms, "1"},      {1040ms, "1"},     {1260ms, "1.3"}, {9960ms, "10"}, {12500ms, "13"},
+        {301200ms, "301"}, {86400s, "86400"}, {150ms, "0.15"}, {1950ms, "2"},
     };
     for (const auto& [time, text] : cases) EXPECT_EQ(rounded(time, 2), text) << time.count();
 }

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include <arpa/inet.h>
+
 #include <fmt/format.h>
 
 #include "core/ascii.h"
@@ -85,8 +86,8 @@ Result<PortNames> PortNames::parse(std::string_view list) {
     PortNames names;
     for (const std::string_view entry : words(list)) {
         const std::size_t last = entry.rfind('=');
-        const auto port = last == std::string_view::npos ? std::nullopt
-                                                         : port_number(entry.substr(last + 1));
+        const auto port =
+            last == std::string_view::npos ? std::nullopt : port_number(entry.substr(last + 1));
         if (!port) {
             return Unexpected(ErrorCode::Invalid,
                               fmt::format("known_tcp_ports: {}: expected name=number", entry));
@@ -147,8 +148,8 @@ Result<std::vector<NextHop>> parse_next_hops(std::string_view list, const PortNa
     std::vector<NextHop> hops;
     for (const std::string_view word : words(list)) {
         if (hops.size() == kNextHopsMax) {
-            return Unexpected(ErrorCode::Limit, fmt::format("more than {} next hops: {}",
-                                                            kNextHopsMax, list));
+            return Unexpected(ErrorCode::Limit,
+                              fmt::format("more than {} next hops: {}", kNextHopsMax, list));
         }
         auto hop = parse_next_hop(word, ports, default_port);
         if (!hop) return Unexpected(std::move(hop).error());

@@ -51,8 +51,8 @@ TEST(NextHop, RefusesWhatItCannotMean) {
 }
 
 TEST(NextHop, ListsKeepTheirOrder) {
-    const auto hops = parse_next_hops("[a.example]:465, b.example\n [c.example]",
-                                      PortNames::standard(), 587);
+    const auto hops =
+        parse_next_hops("[a.example]:465, b.example\n [c.example]", PortNames::standard(), 587);
 
     ASSERT_TRUE(hops);
     ASSERT_EQ(hops->size(), 3U);

@@ -8,10 +8,13 @@ namespace postrider::delivery {
 
 std::string_view status_word(mail::Disposition::Kind kind) {
     switch (kind) {
-        case mail::Disposition::Kind::Sent: return "sent";
-        case mail::Disposition::Kind::Bounced: return "bounced";
+        case mail::Disposition::Kind::Sent:
+            return "sent";
+        case mail::Disposition::Kind::Bounced:
+            return "bounced";
         case mail::Disposition::Kind::Deferred:
-        case mail::Disposition::Kind::Expired: return "deferred";
+        case mail::Disposition::Kind::Expired:
+            return "deferred";
     }
     return "deferred";
 }
@@ -26,10 +29,9 @@ std::string status_line(const mail::QueueId& id, const mail::Recipient& recipien
     }
     line += fmt::format(", relay={}", passage.relay);
     if (passage.uses > 1) line += fmt::format(", conn_use={}", passage.uses);
-    line += fmt::format(", {}, dsn={}, status={} ({})",
-                        delay_fields(passage.delays, passage.resolution),
-                        mail::to_string(disposition.status), status_word(disposition.kind),
-                        disposition.text);
+    line += fmt::format(
+        ", {}, dsn={}, status={} ({})", delay_fields(passage.delays, passage.resolution),
+        mail::to_string(disposition.status), status_word(disposition.kind), disposition.text);
     return line;
 }
 
@@ -51,9 +53,12 @@ std::string expired_line(const mail::QueueId& id, const mail::Address& sender, b
 std::string notice_line(const mail::QueueId& id, Notice notice, const mail::QueueId& report) {
     const auto words = [notice]() -> std::string_view {
         switch (notice) {
-            case Notice::NonDelivery: return "non-delivery notification";
-            case Notice::Delay: return "delay notification";
-            case Notice::Success: return "delivery status notification";
+            case Notice::NonDelivery:
+                return "non-delivery notification";
+            case Notice::Delay:
+                return "delay notification";
+            case Notice::Success:
+                return "delivery status notification";
         }
         return "notification";
     };

@@ -14,7 +14,7 @@ namespace postrider::delivery {
 /// What the status line tells beside the recipient and its disposition.
 struct Passage {
     std::string relay = "none";  ///< `host[addr]:port`, or none when no session was made.
-    unsigned uses = 0;           ///< Deliveries of the session, this one included; 0 or 1: not said.
+    unsigned uses = 0;  ///< Deliveries of the session, this one included; 0 or 1: not said.
     Delays delays;
     int resolution = 2;  ///< delay_logging_resolution_limit
 };

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/steady_timer.hpp>
 
+#include "net/event.h"
 #include "net/timers.h"
 
 namespace postrider::net {
@@ -31,8 +31,7 @@ public:
 
 private:
     Timers* timers_;
-    boost::asio::steady_timer event_;  ///< never expires; cancelled to wake the waiter
-    bool notified_ = false;
+    Event event_;
 };
 
 }  // namespace postrider::net

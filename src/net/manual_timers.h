@@ -4,8 +4,8 @@
 #include <list>
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/steady_timer.hpp>
 
+#include "net/event.h"
 #include "net/timers.h"
 
 namespace postrider::net {
@@ -29,8 +29,11 @@ public:
 
 private:
     struct Sleeper {
+        Sleeper(MonotonicTime when, const boost::asio::any_io_executor& executor)
+            : due(when), event(executor) {}
+
         MonotonicTime due;
-        boost::asio::steady_timer event;
+        Event event;
     };
 
     boost::asio::any_io_executor executor_;

@@ -1,0 +1,25 @@
+#include "net/until.h"
+
+namespace postrider::net {
+
+Error operation_error(std::string_view attempt, const boost::system::error_code& code) {
+    std::string text(attempt);
+    if (code == boost::asio::error::operation_aborted) {
+        return {ErrorCode::Cancelled, text.append(": cancelled")};
+    }
+    if (code == boost::asio::error::eof) {
+        return {ErrorCode::Connection, text.append(": closed by the peer")};
+    }
+    if (code.category() == boost::system::system_category()) {
+        return system_error(std::move(text), code.value());
+    }
+    return {ErrorCode::Io, text.append(": ").append(code.message())};
+}
+
+Awaitable<bool> is_cancelled() {
+    // Throws if this has not been switched off, and then nobody needs the answer.
+    const auto state = co_await boost::asio::this_coro::cancellation_state;
+    co_return state.cancelled() != boost::asio::cancellation_type::none;
+}
+
+}  // namespace postrider::net

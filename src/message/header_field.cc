@@ -1,0 +1,106 @@
+#include "message/header_field.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "core/ascii.h"
+
+namespace postrider::message {
+namespace {
+
+using Entry = std::pair<std::string_view, Field>;
+
+// Sorted by name in lower case.
+constexpr std::array<Entry, 29> kFields{{
+    {"apparently-to", Field::OtherRecipient},
+    {"bcc", Field::Bcc},
+    {"cc", Field::Cc},
+    {"content-description", Field::OtherMime},
+    {"content-disposition", Field::OtherMime},
+    {"content-id", Field::OtherMime},
+    {"content-transfer-encoding", Field::ContentTransferEncoding},
+    {"content-type", Field::ContentType},
+    {"date", Field::Date},
+    {"disposition-notification-to", Field::OtherSender},
+    {"errors-to", Field::OtherSender},
+    {"from", Field::From},
+    {"mail-followup-to", Field::OtherSender},
+    {"message-id", Field::MessageId},
+    {"mime-version", Field::OtherMime},
+    {"received", Field::Received},
+    {"reply-to", Field::OtherSender},
+    {"resent-bcc", Field::ResentBcc},
+    {"resent-cc", Field::ResentCc},
+    {"resent-date", Field::ResentDate},
+    {"resent-from", Field::ResentFrom},
+    {"resent-message-id", Field::ResentMessageId},
+    {"resent-reply-to", Field::ResentReplyTo},
+    {"resent-sender", Field::ResentSender},
+    {"resent-to", Field::ResentTo},
+    {"return-path", Field::OtherSender},
+    {"return-receipt-to", Field::OtherSender},
+    {"sender", Field::OtherSender},
+    {"to", Field::To},
+}};
+
+constexpr std::size_t kNameLengthMax = 27;
+
+}  // namespace
+
+std::size_t field_name_length(std::string_view line) {
+    std::size_t length = 0;
+    while (length < line.size() && line[length] != ':' && line[length] != ' ' &&
+           line[length] != '\t') {
+        if (!is_ascii(line[length]) || is_ascii_control(line[length])) return 0;
+        ++length;
+    }
+    // RFC 5322 4.5: an obsolete field may have white space before its colon.
+    const std::size_t colon = line.find_first_not_of(" \t", length);
+    return colon != std::string_view::npos && line[colon] == ':' ? length : 0;
+}
+
+Field field_of(std::string_view name) {
+    if (name.size() > kNameLengthMax) return Field::Other;
+    std::array<char, kNameLengthMax> folded;
+    std::transform(name.begin(), name.end(), folded.begin(), ascii_lower);
+    const std::string_view key(folded.data(), name.size());
+    const auto* found = std::lower_bound(
+        kFields.begin(), kFields.end(), key,
+        [](const Entry& entry, std::string_view wanted) { return entry.first < wanted; });
+    return found != kFields.end() && found->first == key ? found->second : Field::Other;
+}
+
+bool is_mime(Field field) {
+    return field == Field::ContentTransferEncoding || field == Field::ContentType ||
+           field == Field::OtherMime;
+}
+
+bool is_resent(Field field) {
+    return field >= Field::ResentBcc && field <= Field::ResentTo;
+}
+
+bool holds_senders(Field field) {
+    return field == Field::From || field == Field::OtherSender || field == Field::ResentFrom ||
+           field == Field::ResentSender;
+}
+
+bool holds_recipients(Field field) {
+    return field == Field::To || field == Field::Cc || field == Field::Bcc ||
+           field == Field::ResentTo || field == Field::ResentCc || field == Field::ResentBcc ||
+           field == Field::ResentReplyTo || field == Field::OtherRecipient;
+}
+
+std::string_view name_of(std::string_view header) {
+    return header.substr(0, field_name_length(header));
+}
+
+std::string_view value_of(std::string_view header) {
+    const std::size_t colon = header.find(':');
+    if (colon == std::string_view::npos) return {};
+    std::string_view value = header.substr(colon + 1);
+    while (!value.empty() && is_ascii_space(value.front())) value.remove_prefix(1);
+    return value;
+}
+
+}  // namespace postrider::message

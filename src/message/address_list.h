@@ -41,7 +41,15 @@ public:
     std::string text() const;
 
 private:
-    enum class Kind : std::uint8_t { Atom, Quoted, Literal, Comment, Operator, GroupStart, Address };
+    enum class Kind : std::uint8_t {
+        Atom,
+        Quoted,
+        Literal,
+        Comment,
+        Operator,
+        GroupStart,
+        Address
+    };
     struct Token {
         Kind kind;
         char op = 0;         ///< Operator: the character.

@@ -14,7 +14,7 @@
 #include "mail/envelope.h"
 #include "mail/queue_id.h"
 #include "mail/status.h"
-#include "message/mail_date.h"
+#include "message/date.h"
 #include "message/rewrite.h"
 #include "table/table.h"
 

@@ -68,12 +68,13 @@ bool ContentWriter::has_8bit() {
     return has_8bit_;
 }
 
-// In one go for all that is pending: both loops are several times faster on long runs than on lines.
+// In one go for all that is pending: both loops are several times faster on long runs than on
+// lines.
 void ContentWriter::digest() {
     const std::string_view fresh = std::string_view(buffer_).substr(digested_);
     if (fresh.empty()) return;
-    checksum_ = static_cast<std::uint32_t>(::crc32_z(
-        checksum_, reinterpret_cast<const unsigned char*>(fresh.data()), fresh.size()));
+    checksum_ = static_cast<std::uint32_t>(
+        ::crc32_z(checksum_, reinterpret_cast<const unsigned char*>(fresh.data()), fresh.size()));
     has_8bit_ = has_8bit_ || any_8bit(fresh);
     digested_ = buffer_.size();
 }

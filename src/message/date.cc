@@ -1,4 +1,4 @@
-#include "message/mail_date.h"
+#include "message/date.h"
 
 #include <cstdlib>
 #include <ctime>
@@ -7,7 +7,7 @@
 
 namespace postrider::message {
 
-Zone local_zone(WallTime time) {
+Zone system_zone(WallTime time) {
     const std::time_t seconds =
         std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
     std::tm parts{};
@@ -29,7 +29,7 @@ std::string mail_date(WallTime time, const Zone& zone) {
     const hh_mm_ss clock(local - day);
     const auto offset = std::abs(zone.offset.count());
     std::string text = fmt::format(
-        "{}, {:02} {} {:04} {:02}:{:02}:{:02} {}{:02}{:02}", kDays[weekday(day).c_encoding()],
+        "{}, {:2} {} {:04} {:02}:{:02}:{:02} {}{:02}{:02}", kDays[weekday(day).c_encoding()],
         static_cast<unsigned>(date.day()), kMonths[static_cast<unsigned>(date.month()) - 1],
         static_cast<int>(date.year()), clock.hours().count(), clock.minutes().count(),
         clock.seconds().count(), zone.offset.count() < 0 ? '-' : '+', offset / 60, offset % 60);

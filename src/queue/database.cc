@@ -1,0 +1,216 @@
+#include "queue/database.h"
+
+#include <cerrno>
+
+#include <sqlite3.h>
+
+namespace postrider::queue {
+namespace {
+
+ErrorCode code_of(int sqlite_code, int system_errno) {
+    switch (sqlite_code & 0xff) {
+        case SQLITE_FULL:
+            return ErrorCode::DiskFull;
+        case SQLITE_IOERR:
+            // SQLite knows only ENOSPC as "full"; a quota and a file size limit are the same to us.
+            return system_errno == EDQUOT || system_errno == EFBIG || system_errno == ENOSPC
+                       ? ErrorCode::DiskFull
+                       : ErrorCode::Io;
+        case SQLITE_CORRUPT:
+        case SQLITE_NOTADB:
+        case SQLITE_MISMATCH:
+            return ErrorCode::Corrupt;
+        case SQLITE_BUSY:
+        case SQLITE_LOCKED:
+            return ErrorCode::Unavailable;
+        case SQLITE_NOMEM:
+        case SQLITE_TOOBIG:
+            return ErrorCode::Limit;
+        case SQLITE_PERM:
+        case SQLITE_READONLY:
+        case SQLITE_CANTOPEN:
+        case SQLITE_AUTH:
+            return ErrorCode::Denied;
+        case SQLITE_INTERRUPT:
+            return ErrorCode::Timeout;
+        case SQLITE_CONSTRAINT:
+            return ErrorCode::Invalid;
+        default:
+            return ErrorCode::Io;
+    }
+}
+
+int remember_frames(void* frames, sqlite3*, const char*, int count) {
+    *static_cast<int*>(frames) = count;
+    return SQLITE_OK;
+}
+
+int count_down(void* left) {
+    return --*static_cast<std::int64_t*>(left) < 0 ? 1 : 0;
+}
+
+}  // namespace
+
+Statement::Statement(Statement&& other) noexcept
+    : database_(other.database_),
+      statement_(std::exchange(other.statement_, nullptr)),
+      code_(other.code_) {}
+
+Statement::~Statement() {
+    if (statement_ == nullptr) return;
+    sqlite3_reset(statement_);
+    sqlite3_clear_bindings(statement_);
+}
+
+Result<bool> Statement::step() {
+    if (code_ == SQLITE_OK) {
+        const int code = sqlite3_step(statement_);
+        if (code == SQLITE_ROW) return true;
+        if (code == SQLITE_DONE) return false;
+        code_ = code;
+    }
+    return Unexpected(database_->error(code_));
+}
+
+Result<std::int64_t> Statement::run() {
+    for (;;) {
+        const Result<bool> row = step();
+        if (!row) return Unexpected(row.error());
+        if (!*row) break;
+    }
+    return static_cast<std::int64_t>(sqlite3_changes64(database_->connection_));
+}
+
+std::int64_t Statement::integer(int column) const {
+    return sqlite3_column_int64(statement_, column);
+}
+
+std::string Statement::text(int column) const {
+    const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement_, column));
+    const int size = sqlite3_column_bytes(statement_, column);
+    return bytes == nullptr ? std::string() : std::string(bytes, static_cast<std::size_t>(size));
+}
+
+bool Statement::is_null(int column) const {
+    return sqlite3_column_type(statement_, column) == SQLITE_NULL;
+}
+
+void Statement::bind(int index, std::int64_t value) {
+    if (code_ == SQLITE_OK) code_ = sqlite3_bind_int64(statement_, index, value);
+}
+
+void Statement::bind(int index, std::string_view value) {
+    // An empty view may have no address, which SQLite would read as NULL.
+    const char* bytes = value.empty() ? "" : value.data();
+    if (code_ == SQLITE_OK) {
+        code_ =
+            sqlite3_bind_text64(statement_, index, bytes, value.size(), SQLITE_STATIC, SQLITE_UTF8);
+    }
+}
+
+void Statement::bind_blob(int index, std::string_view value) {
+    const char* bytes = value.empty() ? "" : value.data();
+    if (code_ == SQLITE_OK) {
+        code_ = sqlite3_bind_blob64(statement_, index, bytes, value.size(), SQLITE_STATIC);
+    }
+}
+
+Result<std::unique_ptr<Database>> Database::open(const Options& options) {
+    auto database = std::unique_ptr<Database>(new Database(options.path));
+    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
+                      SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
+    const int code = sqlite3_open_v2(options.path.c_str(), &database->connection_, flags,
+                                     options.vfs.empty() ? nullptr : options.vfs.c_str());
+    if (code != SQLITE_OK) return Unexpected(database->error(code));
+    sqlite3* connection = database->connection_;
+    sqlite3_db_config(connection, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, nullptr);
+    sqlite3_db_config(connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+    sqlite3_db_config(connection, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+    sqlite3_db_config(connection, SQLITE_DBCONFIG_DQS_DML, 0, nullptr);
+    sqlite3_db_config(connection, SQLITE_DBCONFIG_DQS_DDL, 0, nullptr);
+    // After a failed commit a checkpoint on close would make permanent what nobody knows.
+    sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+    sqlite3_busy_timeout(connection, 5000);
+    sqlite3_wal_hook(connection, remember_frames, &database->wal_frames_);
+    return database;
+}
+
+Database::~Database() {
+    for (const auto& [sql, statement] : statements_) sqlite3_finalize(statement);
+    sqlite3_close_v2(connection_);
+}
+
+Result<void> Database::execute(const char* sql) {
+    const int code = sqlite3_exec(connection_, sql, nullptr, nullptr, nullptr);
+    if (code != SQLITE_OK) return Unexpected(error(code));
+    return {};
+}
+
+Result<std::string> Database::query_text(const char* sql) {
+    Statement query = statement(sql);
+    const Result<bool> row = query.step();
+    if (!row) return Unexpected(row.error());
+    return *row ? query.text(0) : std::string();
+}
+
+Result<std::int64_t> Database::query_integer(const char* sql) {
+    Statement query = statement(sql);
+    const Result<bool> row = query.step();
+    if (!row) return Unexpected(row.error());
+    return *row ? query.integer(0) : 0;
+}
+
+void Database::persist_wal() {
+    int on = 1;
+    sqlite3_file_control(connection_, "main", SQLITE_FCNTL_PERSIST_WAL, &on);
+}
+
+Result<int> Database::checkpoint() {
+    int in_log = 0;
+    int copied = 0;
+    const int code =
+        sqlite3_wal_checkpoint_v2(connection_, "main", SQLITE_CHECKPOINT_PASSIVE, &in_log, &copied);
+    if (code != SQLITE_OK) return Unexpected(error(code));
+    // With everything copied the next commit starts the log anew.
+    if (in_log == copied) wal_frames_ = 0;
+    return in_log - copied;
+}
+
+std::int64_t Database::total_changes() const {
+    return sqlite3_total_changes64(connection_);
+}
+
+bool Database::in_transaction() const {
+    return sqlite3_get_autocommit(connection_) == 0;
+}
+
+void Database::limit_steps(std::int64_t thousands) {
+    steps_left_ = thousands;
+    sqlite3_progress_handler(connection_, 1000, thousands > 0 ? count_down : nullptr, &steps_left_);
+}
+
+Error Database::error(int code) const {
+    std::string text = path_ + ": ";
+    // The connection's own words are more exact, as long as they are about this error.
+    if (connection_ != nullptr && sqlite3_extended_errcode(connection_) == code) {
+        text += sqlite3_errmsg(connection_);
+    } else {
+        text += sqlite3_errstr(code);
+    }
+    const int number = connection_ != nullptr ? sqlite3_system_errno(connection_) : 0;
+    if ((code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN) {
+        if (number != 0) return {code_of(code, number), system_error(text, number).message};
+        text += " (" + std::to_string(code) + ")";
+    }
+    return {code_of(code, number), std::move(text)};
+}
+
+Statement Database::prepared(const char* sql) {
+    sqlite3_stmt*& kept = statements_[sql];
+    if (kept != nullptr) return Statement(*this, kept, SQLITE_OK);
+    const int code =
+        sqlite3_prepare_v3(connection_, sql, -1, SQLITE_PREPARE_PERSISTENT, &kept, nullptr);
+    return Statement(*this, kept, code);
+}
+
+}  // namespace postrider::queue

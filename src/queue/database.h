@@ -1,0 +1,111 @@
+// SQLite as this module uses it: one connection, statements prepared once, errors as values.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "core/result.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace postrider::queue {
+
+class Database;
+
+/// One use of a prepared statement; gives it back when it goes out of scope. Errors of preparing
+/// and binding are kept and told by step().
+class Statement {
+public:
+    Statement(Statement&&) noexcept;
+    ~Statement();
+
+    /// True if there is a row to read, false at the end.
+    Result<bool> step();
+    /// Steps to the end; how many rows it changed.
+    Result<std::int64_t> run();
+
+    std::int64_t integer(int column) const;
+    std::string text(int column) const;
+    bool is_null(int column) const;
+
+private:
+    friend class Database;
+    Statement(Database& database, sqlite3_stmt* statement, int code)
+        : database_(&database), statement_(statement), code_(code) {}
+    void bind(int index, std::int64_t value);
+    void bind(int index, std::string_view value);  ///< As text. Must outlive the statement's use.
+    void bind_blob(int index, std::string_view value);
+
+    Database* database_;
+    sqlite3_stmt* statement_;
+    int code_;
+};
+
+/// A parameter to be bound as a blob.
+struct Blob {
+    std::string_view bytes;
+};
+
+class Database {
+public:
+    struct Options {
+        std::string path;
+        std::string vfs;  ///< Empty for the default one.
+    };
+    /// Opens for reading and writing, creating the file if absent. Nothing is read or changed yet.
+    static Result<std::unique_ptr<Database>> open(const Options&);
+    /// Closes without a checkpoint and keeps the log file (R8).
+    ~Database();
+    Database(const Database&) = delete;
+    Database& operator=(const Database&) = delete;
+
+    /// Runs fixed text; nothing from outside ever becomes part of it (R11).
+    Result<void> execute(const char* sql);
+    /// The first column of the first row, as text.
+    Result<std::string> query_text(const char* sql);
+    Result<std::int64_t> query_integer(const char* sql);
+
+    /// `sql` is a literal: its address is the key under which the statement is kept.
+    template <typename... Values>
+    Statement statement(const char* sql, const Values&... values) {
+        Statement made = prepared(sql);
+        int index = 0;
+        (bind(made, ++index, values), ...);
+        return made;
+    }
+
+    /// Keeps the log file when the connection is closed (R8).
+    void persist_wal();
+    /// Copies what it can from the log into the database. How many frames remain to be copied.
+    Result<int> checkpoint();
+    /// Frames in the log as of the last commit; starts again at 0 after a full checkpoint.
+    int wal_frames() const { return wal_frames_; }
+    /// Rows changed since the connection was opened.
+    std::int64_t total_changes() const;
+    /// False once an error has undone the whole transaction by itself.
+    bool in_transaction() const;
+    /// Makes any statement that runs longer fail with Timeout; zero takes the limit away.
+    void limit_steps(std::int64_t thousands);
+
+    Error error(int code) const;
+
+private:
+    friend class Statement;
+    explicit Database(std::string path) : path_(std::move(path)) {}
+    Statement prepared(const char* sql);
+    static void bind(Statement& s, int i, std::int64_t v) { s.bind(i, v); }
+    static void bind(Statement& s, int i, std::string_view v) { s.bind(i, v); }
+    static void bind(Statement& s, int i, const Blob& v) { s.bind_blob(i, v.bytes); }
+
+    std::string path_;
+    sqlite3* connection_ = nullptr;
+    std::unordered_map<const char*, sqlite3_stmt*> statements_;
+    int wal_frames_ = 0;
+    std::int64_t steps_left_ = 0;
+};
+
+}  // namespace postrider::queue

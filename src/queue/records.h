@@ -1,0 +1,72 @@
+// Messages and recipients as rows.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/result.h"
+#include "queue/database.h"
+#include "queue/message.h"
+#include "queue/schema.h"
+
+namespace postrider::queue {
+
+/// A message's row. `lease` holds what delivery sees of it, without recipients.
+struct StoredMessage {
+    Place place = Place::New;
+    WallTime due;
+    std::uint32_t recipients = 0;  ///< Not yet settled, dead ones included.
+    std::uint32_t dead = 0;
+    Lease lease;
+};
+
+/// The part of a row that changes; written back as a whole.
+struct Standing {
+    Place place = Place::New;
+    WallTime due;
+    std::uint32_t attempts = 0;
+    std::uint32_t recipients = 0;
+    std::uint32_t dead = 0;
+    bool delay_reported = false;
+    bool expire = false;
+};
+
+constexpr std::int64_t recipient_id(std::uint64_t number, std::uint32_t ordinal) {
+    return static_cast<std::int64_t>(number << kOrdinalBits | ordinal);
+}
+constexpr std::int64_t content_id(std::uint64_t number, std::uint32_t piece) {
+    return static_cast<std::int64_t>(number << kPieceBits | piece);
+}
+constexpr std::int64_t to_column(WallTime time) {
+    return time.time_since_epoch().count();
+}
+constexpr WallTime to_time(std::int64_t column) {
+    return WallTime(Duration(column));
+}
+
+/// Writes the message's row and its recipients'. The rows must not exist.
+Result<void> insert_message(Database&, const NewMessage&);
+
+/// Nothing if there is no such message; Corrupt if its row does not hold together.
+Result<std::optional<StoredMessage>> read_message(Database&, std::uint64_t number);
+/// Those with numbers above `after`, ascending; damaged rows are passed over.
+Result<std::vector<StoredMessage>> read_messages(Database&, std::uint64_t after, std::size_t limit);
+Standing standing_of(const StoredMessage&);
+Result<void> write_standing(Database&, std::uint64_t number, const Standing&);
+/// Removes the message's row and recipients; content becomes garbage.
+Result<void> delete_message(Database&, std::uint64_t number);
+
+/// By ordinal.
+Result<std::vector<QueuedRecipient>> read_recipients(Database&, std::uint64_t number,
+                                                     bool with_dead);
+// Each answers how many rows it changed.
+Result<std::int64_t> delete_recipient(Database&, std::uint64_t number, std::uint32_t ordinal);
+Result<std::int64_t> delete_failed_recipient(Database&, std::uint64_t number,
+                                             std::uint32_t ordinal);
+Result<std::int64_t> bury_recipient(Database&, std::uint64_t number, std::uint32_t ordinal);
+Result<std::int64_t> update_recipient(Database&, std::uint64_t number, const Outcome&,
+                                      RecipientState);
+
+}  // namespace postrider::queue

@@ -1,0 +1,179 @@
+#include "queue/schema.h"
+
+#include <string>
+
+namespace postrider::queue {
+namespace {
+
+constexpr std::int64_t kApplicationId = 0x706f7374;  // "post"
+
+// state      one row. `serial` grows with every transaction that writes, so that after an unclear
+//            commit one look tells whether it holds.
+// message    everything but recipients and content. The four indexes are partial: each message is
+//            in exactly one, ordered by when it is due.
+// recipient  those not yet settled. Disposition columns are NULL before the first attempt.
+// content    in pieces of up to 64 KB, lines ending in CRLF.
+// receiving  messages whose content has begun to come in, with what came so far. Whatever is here
+//            at start was never accepted.
+// garbage    messages that are gone and whose content is still to be deleted.
+constexpr const char* kTables = R"sql(
+CREATE TABLE state(
+    one INTEGER PRIMARY KEY CHECK(one = 1),
+    next_number INTEGER NOT NULL,
+    serial INTEGER NOT NULL,
+    stopped_cleanly INTEGER NOT NULL
+) STRICT;
+CREATE TABLE message(
+    number INTEGER PRIMARY KEY,
+    place INTEGER NOT NULL CHECK(place BETWEEN 0 AND 3),
+    due INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    recipients INTEGER NOT NULL,
+    dead INTEGER NOT NULL,
+    delay_reported INTEGER NOT NULL,
+    expire INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    arrival INTEGER NOT NULL,
+    origin INTEGER NOT NULL,
+    submitter_uid INTEGER NOT NULL,
+    client TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    content_length INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    header_length INTEGER NOT NULL,
+    longest_line INTEGER NOT NULL,
+    has_8bit INTEGER NOT NULL,
+    content_filter TEXT NOT NULL,
+    sender_local TEXT NOT NULL,
+    sender_domain TEXT NOT NULL,
+    envelope_id TEXT NOT NULL,
+    dsn_return INTEGER NOT NULL,
+    body INTEGER NOT NULL,
+    smtputf8 INTEGER NOT NULL
+) STRICT;
+CREATE INDEX message_new ON message(due) WHERE place = 0;
+CREATE INDEX message_deferred ON message(due) WHERE place = 1;
+CREATE INDEX message_held ON message(due) WHERE place = 2;
+CREATE INDEX message_dead ON message(due) WHERE place = 3;
+CREATE TABLE recipient(
+    id INTEGER PRIMARY KEY,
+    state INTEGER NOT NULL CHECK(state BETWEEN 0 AND 2),
+    local_part TEXT NOT NULL,
+    domain TEXT NOT NULL,
+    original_local TEXT,
+    original_domain TEXT,
+    original_recipient TEXT NOT NULL,
+    notify INTEGER NOT NULL,
+    kind INTEGER,
+    status TEXT,
+    reason TEXT,
+    remote_mta TEXT,
+    diagnostic TEXT
+) STRICT;
+CREATE TABLE content(
+    id INTEGER PRIMARY KEY,
+    bytes BLOB NOT NULL
+) STRICT;
+CREATE TABLE receiving(
+    number INTEGER PRIMARY KEY,
+    pieces INTEGER NOT NULL,
+    length INTEGER NOT NULL
+) STRICT;
+CREATE TABLE garbage(
+    number INTEGER PRIMARY KEY
+) STRICT;
+INSERT INTO state VALUES(1, 0x10000, 0, 1);
+PRAGMA application_id = 0x706f7374;
+PRAGMA user_version = 1;
+)sql";
+
+struct Setting {
+    const char* set;
+    const char* read;
+    const char* expected;
+};
+
+// mmap: an I/O error under it is a SIGBUS, not an error code. secure_delete=FAST (2): the full mode
+// some distributions compile in would write 20 MB of log to delete 20 MB.
+constexpr Setting kSettings[] = {
+    {"PRAGMA synchronous = FULL", "PRAGMA synchronous", "2"},
+    {"PRAGMA foreign_keys = ON", "PRAGMA foreign_keys", "1"},
+    {"PRAGMA trusted_schema = OFF", "PRAGMA trusted_schema", "0"},
+    {"PRAGMA secure_delete = FAST", "PRAGMA secure_delete", "2"},
+    {"PRAGMA temp_store = MEMORY", "PRAGMA temp_store", "2"},
+    {"PRAGMA cache_size = -8192", "PRAGMA cache_size", "-8192"},
+};
+constexpr Setting kFileSettings[] = {
+    {"PRAGMA journal_mode = WAL", "PRAGMA journal_mode", "wal"},
+    {"PRAGMA mmap_size = 0", "PRAGMA mmap_size", "0"},
+    {"PRAGMA wal_autocheckpoint = 0", nullptr, nullptr},
+    {"PRAGMA journal_size_limit = -1", "PRAGMA journal_size_limit", "-1"},
+};
+
+Result<void> apply(Database& database, const Setting& setting) {
+    if (auto done = database.execute(setting.set); !done) return done;
+    if (setting.read == nullptr) return {};
+    const auto value = database.query_text(setting.read);
+    if (!value) return Unexpected(value.error());
+    if (*value == setting.expected) return {};
+    return Unexpected(ErrorCode::Io, std::string(setting.set) + " has no effect: " + *value);
+}
+
+/// Whose database is it? True if it is empty.
+Result<bool> check_format(Database& database) {
+    const auto application = database.query_integer("PRAGMA application_id");
+    if (!application) return Unexpected(application.error());
+    const auto format = database.query_integer("PRAGMA user_version");
+    if (!format) return Unexpected(format.error());
+    const auto tables = database.query_integer("SELECT count(*) FROM sqlite_schema");
+    if (!tables) return Unexpected(tables.error());
+    if (*tables == 0 && *application == 0 && *format == 0) return true;
+    if (*application != kApplicationId || *format < 1) {
+        return Unexpected(ErrorCode::Invalid, "queue.db: a database, but not a postrider queue");
+    }
+    if (*format > kFormat) {
+        return Unexpected(ErrorCode::Invalid, "queue.db: written by a newer postrider (format " +
+                                                  std::to_string(*format) +
+                                                  ", this one knows up to " +
+                                                  std::to_string(kFormat) + ")");
+    }
+    return false;
+}
+
+Result<void> create_tables(Database& database) {
+    if (auto begun = database.execute("BEGIN IMMEDIATE"); !begun) return begun;
+    auto created = database.execute(kTables);
+    if (created) created = database.execute("COMMIT");
+    return created;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Database>> open_database(const Database::Options& options, bool in_memory) {
+    auto opened = Database::open(options);
+    if (!opened) return opened;
+    Database& database = **opened;
+    const auto empty = check_format(database);
+    if (!empty) return Unexpected(empty.error());
+    if (*empty) {
+        // Only an empty database takes another page size.
+        if (auto done = database.execute("PRAGMA page_size = 4096"); !done) {
+            return Unexpected(done.error());
+        }
+    }
+    if (!in_memory) {
+        for (const Setting& setting : kFileSettings) {
+            if (auto done = apply(database, setting); !done) return Unexpected(done.error());
+        }
+        database.persist_wal();
+    }
+    for (const Setting& setting : kSettings) {
+        if (auto done = apply(database, setting); !done) return Unexpected(done.error());
+    }
+    if (*empty) {
+        if (auto done = create_tables(database); !done) return Unexpected(done.error());
+    }
+    return opened;
+}
+
+}  // namespace postrider::queue

@@ -1,0 +1,127 @@
+// How messages come into the spool.
+#include <string>
+
+#include "queue/checksum.h"
+#include "queue/sqlite_spool.h"
+#include "queue/store_files.h"
+
+namespace postrider::queue {
+namespace {
+
+Error invalid(std::uint64_t number, std::string_view why) {
+    return {ErrorCode::Invalid, "message " + std::to_string(number) + ": " + std::string(why)};
+}
+
+}  // namespace
+
+Result<void> SqliteSpool::check_room() const {
+    if (in_memory_) return {};
+    const auto space = free_space(options_.directory);
+    if (!space) return Unexpected(space.error());
+    if (*space >= options_.free_space_floor) return {};
+    return Unexpected(ErrorCode::DiskFull, options_.directory.string() + ": only " +
+                                               std::to_string(*space / 1024) + " KB left");
+}
+
+Result<void> SqliteSpool::store_piece(std::uint64_t number, std::uint32_t piece,
+                                      std::string_view bytes) {
+    const auto inserted =
+        database_
+            ->statement("INSERT INTO content VALUES(?, ?)", content_id(number, piece), Blob{bytes})
+            .run();
+    if (!inserted) return Unexpected(inserted.error());
+    return {};
+}
+
+Result<void> SqliteSpool::append(std::uint64_t number, std::uint32_t piece,
+                                 std::string_view bytes) {
+    if (number > kNumberMax || piece >= kPiecesMax - 1) {
+        return Unexpected(invalid(number, "too large"));
+    }
+    if (auto room = check_room(); !room) return room;
+    return whole([&]() -> Result<void> {
+        const auto length = static_cast<std::int64_t>(bytes.size());
+        const auto row = static_cast<std::int64_t>(number);
+        const auto changed =
+            piece == 0
+                ? database_->statement("INSERT INTO receiving VALUES(?, 1, ?)", row, length).run()
+                : database_
+                      ->statement(
+                          "UPDATE receiving SET pieces = pieces + 1, length = length + ? "
+                          "WHERE number = ? AND pieces = ?",
+                          length, row, std::int64_t{piece})
+                      .run();
+        if (!changed) return Unexpected(changed.error());
+        if (*changed != 1) return Unexpected(invalid(number, "a piece is missing"));
+        return store_piece(number, piece, bytes);
+    });
+}
+
+Result<void> SqliteSpool::finish_receiving(const NewMessage& message, std::uint32_t piece,
+                                           std::uint64_t last) {
+    const std::uint64_t number = message.ticket.number;
+    if (piece == 0) {
+        if (message.content_length == last) return {};
+        return Unexpected(invalid(number, "content does not have its length"));
+    }
+    const auto changed =
+        database_
+            ->statement(
+                "DELETE FROM receiving WHERE number = ? AND pieces = ? "
+                "AND length + ? = ?",
+                static_cast<std::int64_t>(number), std::int64_t{piece},
+                static_cast<std::int64_t>(last), static_cast<std::int64_t>(message.content_length))
+            .run();
+    if (!changed) return Unexpected(changed.error());
+    if (*changed == 1) return {};
+    return Unexpected(invalid(number, "a piece is missing"));
+}
+
+Result<void> SqliteSpool::commit(const NewMessage& message, std::uint32_t piece,
+                                 std::string_view last_piece) {
+    const std::uint64_t number = message.ticket.number;
+    const std::size_t recipients = message.envelope.recipients.size();
+    if (number > kNumberMax || piece >= kPiecesMax || recipients > kRecipientsMax) {
+        return Unexpected(invalid(number, "too large"));
+    }
+    if (recipients == 0) return Unexpected(invalid(number, "no recipients"));
+    if (piece == 0) {
+        Checksum checksum;
+        checksum.add(last_piece);
+        if (checksum.value() != message.checksum) {
+            return Unexpected(invalid(number, "content does not have its checksum"));
+        }
+    }
+    if (auto room = check_room(); !room) return room;
+    return whole([&]() -> Result<void> {
+        auto done = finish_receiving(message, piece, last_piece.size());
+        // The last piece may be empty when the content ended with the one before.
+        if (done && !last_piece.empty()) done = store_piece(number, piece, last_piece);
+        if (done) done = add(message);
+        if (done) added_.push_back(number);
+        return done;
+    });
+}
+
+Result<void> SqliteSpool::add(const NewMessage& message) {
+    if (auto done = insert_message(*database_, message); !done) return done;
+    const Place place = message.held ? Place::Held : Place::New;
+    ++counts_[static_cast<std::size_t>(place)];
+    entered(place, message.arrival);
+    return {};
+}
+
+Result<void> SqliteSpool::discard(std::uint64_t number) {
+    return whole([&]() -> Result<void> {
+        const auto row = static_cast<std::int64_t>(number);
+        const auto gone = database_->statement("DELETE FROM receiving WHERE number = ?", row).run();
+        if (!gone) return Unexpected(gone.error());
+        if (*gone == 0) return {};
+        const auto kept =
+            database_->statement("INSERT OR IGNORE INTO garbage VALUES(?)", row).run();
+        if (!kept) return Unexpected(kept.error());
+        return {};
+    });
+}
+
+}  // namespace postrider::queue

@@ -1,0 +1,402 @@
+#include "queue/sqlite_spool.h"
+
+#include <cinttypes>
+#include <utility>
+
+#include <sqlite3.h>
+
+#include "queue/store_files.h"
+
+namespace postrider::queue {
+namespace {
+
+/// The log file never gets smaller than this, so that outcomes can be recorded with no byte free
+/// (R6): blocks of the file are used again after each checkpoint.
+constexpr std::int64_t kWalReserve = 4LL * 1024 * 1024;
+constexpr int kFramesWhenBusy = 2000;
+constexpr int kFramesWhenIdle = 256;
+/// Bounds the check after an unclean stop to about a second (in thousands of SQLite's steps).
+constexpr std::int64_t kCheckSteps = 50000;
+constexpr std::int64_t kGarbagePieces = 64;
+
+constexpr const char* kCheckedTables[] = {
+    "PRAGMA quick_check('state')",     "PRAGMA quick_check('message')",
+    "PRAGMA quick_check('recipient')", "PRAGMA quick_check('receiving')",
+    "PRAGMA quick_check('garbage')",
+};
+
+std::filesystem::path database_file(const Spool::Options& options) {
+    return options.directory / "queue.db";
+}
+
+std::filesystem::path log_file(const Spool::Options& options) {
+    return options.directory / "queue.db-wal";
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Spool>> Spool::open(const Options& options, const Clock& clock,
+                                           const Log& log) {
+    if (auto done = occupy_standard_descriptors(); !done) return Unexpected(done.error());
+    if (auto done = check_directory(options.directory); !done) return Unexpected(done.error());
+    auto lock = lock_store(options.directory);
+    if (!lock) return Unexpected(lock.error());
+    if (auto done = prepare_file(database_file(options)); !done) return Unexpected(done.error());
+    auto spool = std::make_unique<SqliteSpool>(options, false, clock, log, std::move(*lock));
+    if (auto started = spool->start(); !started) return Unexpected(started.error());
+    return std::unique_ptr<Spool>(std::move(spool));
+}
+
+std::unique_ptr<Spool> Spool::open_in_memory(const Clock& clock) {
+    auto spool = std::make_unique<SqliteSpool>(Options(), true, clock, std::nullopt, UniqueFd());
+    POSTRIDER_CHECK(spool->start().has_value());
+    return spool;
+}
+
+SqliteSpool::SqliteSpool(const Options& options, bool in_memory, const Clock& clock,
+                         std::optional<Log> log, UniqueFd lock)
+    : options_(options),
+      in_memory_(in_memory),
+      clock_(clock),
+      log_(std::move(log)),
+      lock_(std::move(lock)) {}
+
+SqliteSpool::~SqliteSpool() {
+    if (!is_broken() && !in_memory_) stop_cleanly();
+}
+
+Result<void> SqliteSpool::start() {
+    if (auto done = connect(); !done) return done;
+    const auto clean = database_->query_integer("SELECT stopped_cleanly FROM state");
+    if (!clean) return Unexpected(clean.error());
+    if (*clean == 0) {
+        if (log_) log_->info("queue.db: not closed in good order last time; checking it");
+        if (auto done = check_tables(); !done) return done;
+    }
+    if (auto done = drop_unfinished(); !done) return done;
+    if (auto done = count_places(); !done) return done;
+    if (in_memory_) return {};
+    if (auto grown = grow_wal(); !grown && log_) {
+        log_->warning("no reserve for a full disk: " + grown.error().message);
+    }
+    return {};
+}
+
+Result<void> SqliteSpool::connect() {
+    Database::Options options;
+    options.path = in_memory_ ? ":memory:" : database_file(options_).string();
+    options.vfs = options_.vfs;
+    auto opened = open_database(options, in_memory_);
+    if (!opened) return Unexpected(opened.error());
+    database_ = std::move(*opened);
+    const auto serial = stored_serial();
+    if (!serial) {
+        database_.reset();
+        return Unexpected(serial.error());
+    }
+    serial_ = *serial;
+    frames_at_checkpoint_ = 0;
+    return {};
+}
+
+Result<std::int64_t> SqliteSpool::stored_serial() {
+    return database_->query_integer("SELECT serial FROM state");
+}
+
+/// At this instant whatever was being received stops to be a message that might come.
+Result<void> SqliteSpool::drop_unfinished() {
+    auto done = database_->execute(
+        "BEGIN IMMEDIATE;"
+        "UPDATE state SET stopped_cleanly = 0, serial = serial + 1;"
+        "INSERT OR IGNORE INTO garbage SELECT number FROM receiving;"
+        "DELETE FROM receiving;"
+        "DELETE FROM content WHERE id < 1 << 24;"
+        "COMMIT");
+    if (!done) return done;
+    ++serial_;
+    return {};
+}
+
+Result<void> SqliteSpool::check_tables() {
+    for (const char* pragma : kCheckedTables) {
+        database_->limit_steps(kCheckSteps);
+        const auto verdict = database_->query_text(pragma);
+        database_->limit_steps(0);
+        if (!verdict && verdict.error().code == ErrorCode::Timeout) continue;
+        if (!verdict) return Unexpected(verdict.error());
+        if (*verdict != "ok") {
+            return Unexpected(ErrorCode::Corrupt,
+                              database_file(options_).string() + ": damaged: " + *verdict);
+        }
+    }
+    return {};
+}
+
+/// The partial indexes answer without a look at the messages.
+Result<void> SqliteSpool::count_places() {
+    constexpr const char* kQueries[kPlaceCount] = {
+        "SELECT count(*) FROM message WHERE place = 0",
+        "SELECT count(*) FROM message WHERE place = 1",
+        "SELECT count(*) FROM message WHERE place = 2",
+        "SELECT count(*) FROM message WHERE place = 3",
+    };
+    for (std::size_t place = 0; place < kPlaceCount; ++place) {
+        const auto count = database_->query_integer(kQueries[place]);
+        if (!count) return Unexpected(count.error());
+        counts_[place] = static_cast<std::uint64_t>(*count);
+    }
+    look_from_.fill(std::numeric_limits<std::int64_t>::min());
+    return {};
+}
+
+/// Writes a large row and deletes it again, which leaves allocated blocks in the log and free pages
+/// in the database. Both steps are committed: pages that a transaction frees itself are never
+/// written.
+Result<void> SqliteSpool::grow_wal() {
+    std::error_code failed;
+    const auto size = std::filesystem::file_size(log_file(options_), failed);
+    if (!failed && static_cast<std::int64_t>(size) >= kWalReserve) return {};
+    const auto space = free_space(options_.directory);
+    if (!space) return Unexpected(space.error());
+    if (*space < options_.free_space_floor) {
+        return Unexpected(ErrorCode::DiskFull, options_.directory.string() + ": too little space");
+    }
+    const auto inserted =
+        database_->statement("INSERT INTO content VALUES(0, zeroblob(?))", kWalReserve).run();
+    if (!inserted) return Unexpected(inserted.error());
+    if (auto done = database_->execute("DELETE FROM content WHERE id = 0"); !done) return done;
+    const auto copied = database_->checkpoint();
+    if (!copied) return Unexpected(copied.error());
+    return {};
+}
+
+void SqliteSpool::stop_cleanly() {
+    const auto marked =
+        database_->execute("UPDATE state SET stopped_cleanly = 1, serial = serial + 1");
+    if (marked) (void)database_->checkpoint();
+}
+
+Result<void> SqliteSpool::usable() const {
+    if (is_broken()) {
+        return Unexpected(ErrorCode::Unavailable, "queue store is broken and being reopened");
+    }
+    if (spoilt_) return Unexpected(*spoilt_);
+    return {};
+}
+
+Result<void> SqliteSpool::begin() {
+    POSTRIDER_CHECK(!open_);
+    if (auto good = usable(); !good) return good;
+    if (auto begun = database_->execute("BEGIN"); !begun) return begun;
+    open_ = true;
+    counts_before_ = counts_;
+    changes_before_ = database_->total_changes();
+    added_.clear();
+    return {};
+}
+
+Result<void> SqliteSpool::commit_transaction() {
+    if (is_broken()) return usable();
+    POSTRIDER_CHECK(open_);
+    open_ = false;
+    if (spoilt_) {
+        const Error error = *std::exchange(spoilt_, std::nullopt);
+        forget_transaction();
+        return Unexpected(error);
+    }
+    Result<void> committed;
+    const bool wrote = database_->total_changes() != changes_before_;
+    if (wrote) committed = database_->execute("UPDATE state SET serial = serial + 1");
+    if (committed) {
+        committed = database_->execute("COMMIT");
+        if (committed) {
+            if (wrote) ++serial_;
+            leases_.keep();
+            return {};
+        }
+    } else {
+        if (database_->in_transaction()) (void)database_->execute("ROLLBACK");
+        forget_transaction();
+        return committed;
+    }
+    // From here to the end of resolve() nobody knows whether it holds (R3, R4).
+    const auto holds = resolve();
+    if (holds && *holds) {
+        leases_.keep();
+        if (log_)
+            log_->warning("recovered a commit that had answered: " + committed.error().message);
+        return {};
+    }
+    if (!holds) {
+        database_.reset();
+        refuse_added_ = true;
+        if (log_) log_->error("queue store is broken: " + holds.error().message);
+    }
+    forget_transaction();
+    return committed;
+}
+
+/// In memory, back to where the transaction began. The connection has done so already.
+void SqliteSpool::forget_transaction() {
+    counts_ = counts_before_;
+    leases_.undo(0);
+    look_from_.fill(std::numeric_limits<std::int64_t>::min());
+}
+
+/// After a failed COMMIT: true if the transaction holds and is durable, false if it is gone for
+/// good. Its frames may be complete in the log, in the kernel's memory only: writing the log again
+/// makes the disk have them, or fails. If they are not complete, one more commit overwrites them,
+/// and proves that the store works.
+Result<bool> SqliteSpool::resolve() {
+    if (in_memory_) {
+        (void)database_->execute("ROLLBACK");
+        return false;
+    }
+    const std::int64_t ours = serial_ + 1;
+    database_.reset();
+    auto done = write_again_and_sync(log_file(options_), options_.vfs);
+    if (done) done = connect();
+    if (!done) return Unexpected(done.error());
+    const bool holds = serial_ == ours;
+    // Makes the reserve free again; if it cannot, the commit below shows what still works.
+    (void)database_->checkpoint();
+    if (holds) return true;
+    done = database_->execute("UPDATE state SET serial = serial + 2");
+    if (!done) return Unexpected(done.error());
+    serial_ += 2;
+    return false;
+}
+
+Result<void> SqliteSpool::reopen() {
+    if (!is_broken()) return {};
+    const std::int64_t before = serial_;
+    auto done = write_again_and_sync(log_file(options_), options_.vfs);
+    if (done) done = connect();
+    if (!done) return done;
+    (void)database_->checkpoint();
+    const bool holds = serial_ == before + 1;
+    if (refuse_added_ && holds) done = refuse_added();
+    if (done) done = database_->execute("UPDATE state SET serial = serial + 2");
+    if (done) done = count_places();
+    if (!done) {
+        database_.reset();
+        serial_ = before;
+        return done;
+    }
+    serial_ += 2;
+    refuse_added_ = false;
+    if (log_) log_->info("queue store works again");
+    return {};
+}
+
+/// Clients were told that these are not accepted.
+Result<void> SqliteSpool::refuse_added() {
+    if (auto begun = database_->execute("BEGIN IMMEDIATE"); !begun) return begun;
+    for (const std::uint64_t number : added_) {
+        if (auto done = delete_message(*database_, number); !done) return done;
+    }
+    return database_->execute("COMMIT");
+}
+
+Result<void> SqliteSpool::begin_call() {
+    if (auto good = usable(); !good) return good;
+    POSTRIDER_CHECK(open_);
+    return database_->execute("SAVEPOINT call");
+}
+
+void SqliteSpool::undo_call(const Counts& counts, LeaseBook::Mark mark, std::size_t added,
+                            const Error& error) {
+    // A full disk or an I/O error may have undone everything, calls before this one included.
+    bool undone = database_->in_transaction();
+    if (undone) undone = database_->execute("ROLLBACK TO call; RELEASE call").has_value();
+    if (!undone) {
+        if (database_->in_transaction()) (void)database_->execute("ROLLBACK");
+        spoilt_ = error;
+        return;
+    }
+    counts_ = counts;
+    leases_.undo(mark);
+    added_.resize(added);
+}
+
+Result<std::uint64_t> SqliteSpool::reserve(std::uint32_t count) {
+    return whole([&]() -> Result<std::uint64_t> {
+        const auto next = database_->query_integer("SELECT next_number FROM state");
+        if (!next) return Unexpected(next.error());
+        const auto first = static_cast<std::uint64_t>(*next);
+        if (first + count > kNumberMax) {
+            return Unexpected(ErrorCode::Limit, "no message numbers left");
+        }
+        const auto done =
+            database_
+                ->statement("UPDATE state SET next_number = next_number + ?", std::int64_t{count})
+                .run();
+        if (!done) return Unexpected(done.error());
+        return first;
+    });
+}
+
+Result<bool> SqliteSpool::collect_garbage() {
+    return whole([&]() -> Result<bool> {
+        std::vector<std::uint64_t> numbers;
+        {
+            // Content of removed messages stays while their last attempt goes on.
+            const auto limit = static_cast<std::int64_t>(leases_.size()) + kGarbagePieces;
+            Statement query = database_->statement("SELECT number FROM garbage LIMIT ?", limit);
+            for (;;) {
+                const auto row = query.step();
+                if (!row) return Unexpected(row.error());
+                if (!*row) break;
+                const auto number = static_cast<std::uint64_t>(query.integer(0));
+                if (!leases_.holds(number)) numbers.push_back(number);
+            }
+        }
+        std::int64_t left = kGarbagePieces;
+        for (const std::uint64_t number : numbers) {
+            if (left <= 0) return true;
+            const auto deleted = database_
+                                     ->statement(
+                                         "DELETE FROM content WHERE id IN (SELECT id FROM content "
+                                         "WHERE id >= ? AND id < ? LIMIT ?)",
+                                         content_id(number, 0), content_id(number + 1, 0), left)
+                                     .run();
+            if (!deleted) return Unexpected(deleted.error());
+            left -= *deleted;
+            if (left <= 0) return true;
+            --left;
+            const auto forgotten = database_
+                                       ->statement("DELETE FROM garbage WHERE number = ?",
+                                                   static_cast<std::int64_t>(number))
+                                       .run();
+            if (!forgotten) return Unexpected(forgotten.error());
+        }
+        return false;
+    });
+}
+
+Result<void> SqliteSpool::checkpoint(bool idle) {
+    if (auto good = usable(); !good) return good;
+    POSTRIDER_CHECK(!open_);
+    if (in_memory_) return {};
+    const int frames = database_->wal_frames();
+    if (frames < (idle ? kFramesWhenIdle : kFramesWhenBusy)) {
+        frames_at_checkpoint_ = 0;
+        return {};
+    }
+    // Somebody's reading pins the log: no use in trying before it has grown a good deal.
+    if (frames_at_checkpoint_ > 0 && frames < frames_at_checkpoint_ + kFramesWhenBusy) return {};
+    const auto left = database_->checkpoint();
+    if (!left) return Unexpected(left.error());
+    frames_at_checkpoint_ = *left > 0 ? frames : 0;
+    return {};
+}
+
+Result<void> SqliteSpool::check() {
+    if (auto good = usable(); !good) return good;
+    const auto verdict = database_->query_text("PRAGMA integrity_check(20)");
+    if (!verdict) return Unexpected(verdict.error());
+    if (*verdict == "ok") return {};
+    return Unexpected(ErrorCode::Corrupt, "queue.db: damaged: " + *verdict);
+}
+
+}  // namespace postrider::queue

@@ -1,0 +1,166 @@
+// The Spool on one SQLite database: this module's heart. Its parts: sqlite_spool.cc opens, commits,
+// recovers and tidies; spool_receiving.cc, spool_delivering.cc and spool_operating.cc hold the
+// verbs.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/unique_fd.h"
+#include "queue/database.h"
+#include "queue/lease_book.h"
+#include "queue/records.h"
+#include "queue/spool.h"
+
+namespace postrider::queue {
+
+/// One transaction at a time:
+///
+///   Idle --begin()--> Open --commit_transaction()--> Idle
+///                      |  \--an error undid it--> Spoilt --commit_transaction()--> Idle (fails)
+///                      \--COMMIT failed--> closed, log written again, reopened:
+///                            our serial is there --> Idle (it holds, success)
+///                            it is not           --> Idle (nothing holds, error)
+///                            no answer           --> Broken --reopen()--> Idle
+///
+/// Idle    what is in memory (counts, leases) agrees with what is durable.
+/// Open    every call so far is whole in the transaction; `undo` knows how to go back.
+/// Spoilt  SQLite has rolled back; calls and commit fail with the first error.
+/// Broken  no connection. What the failed transaction added was refused, so reopen() removes it, if
+///         it turns out to be there; what it settled stays settled, and settling again is harmless.
+class SqliteSpool final : public Spool {
+public:
+    SqliteSpool(const Options&, bool in_memory, const Clock&, std::optional<Log>, UniqueFd lock);
+    ~SqliteSpool() override;
+
+    /// Connects, recovers what the last process left, makes room for outcomes.
+    Result<void> start();
+
+    Result<void> begin() override;
+    Result<void> commit_transaction() override;
+    bool is_broken() const override { return database_ == nullptr; }
+    Result<void> reopen() override;
+
+    Result<std::uint64_t> reserve(std::uint32_t count) override;
+    Result<void> append(std::uint64_t number, std::uint32_t piece, std::string_view bytes) override;
+    Result<void> commit(const NewMessage&, std::uint32_t piece,
+                        std::string_view last_piece) override;
+    Result<void> discard(std::uint64_t number) override;
+
+    Result<std::vector<Lease>> lease_due(std::size_t limit) override;
+    Result<std::optional<WallTime>> next_due() override;
+    Result<std::string> read_piece(std::uint64_t number, std::uint32_t piece) override;
+    Result<Settled> settle(const Settlement&) override;
+
+    Result<Changed> hold(const Selection&) override;
+    Result<Changed> release(const Selection&) override;
+    Result<Changed> remove(const Selection&) override;
+    Result<Changed> flush(const Selection&) override;
+    Result<Changed> expire(const Selection&) override;
+    Result<std::vector<ListedMessage>> list(std::uint64_t after, std::size_t limit) override;
+    Result<std::optional<ListedMessage>> find(const mail::QueueId&) override;
+    Result<QueueCounts> counts() override;
+
+    Result<bool> collect_garbage() override;
+    Result<void> checkpoint(bool idle) override;
+    Result<void> check() override;
+
+private:
+    using Counts = std::array<std::uint64_t, kPlaceCount>;
+
+    // Opening and recovering.
+    Result<void> connect();
+    Result<void> drop_unfinished();
+    Result<void> check_tables();
+    Result<void> count_places();
+    Result<void> grow_wal();
+    Result<bool> resolve();
+    Result<void> refuse_added();
+    Result<std::int64_t> stored_serial();
+    void forget_transaction();
+    void stop_cleanly();
+
+    /// Runs a call that writes so that it is whole or never was.
+    template <typename Body>
+    auto whole(Body body) -> decltype(body());
+    Result<void> begin_call();
+    void undo_call(const Counts&, LeaseBook::Mark, std::size_t added, const Error&);
+    Result<void> usable() const;
+
+    // Receiving.
+    Result<void> check_room() const;
+    Result<void> store_piece(std::uint64_t number, std::uint32_t piece, std::string_view bytes);
+    Result<void> finish_receiving(const NewMessage&, std::uint32_t piece, std::uint64_t last);
+    Result<void> add(const NewMessage&);
+
+    // Delivering.
+    struct Due {
+        std::uint64_t number;
+        WallTime due;
+    };
+    Result<std::vector<Due>> due_in(Place, std::size_t limit, WallTime now);
+    Result<std::vector<Due>> too_far_away(std::size_t limit, WallTime now);
+    Result<std::optional<WallTime>> first_due(Place);
+    Result<std::optional<Lease>> lease(std::uint64_t number);
+    Result<void> record_outcomes(const Settlement&, Standing&);
+    Result<void> add_reports(const Settlement&);
+    Result<void> end_attempt(const Settlement&, Place from, Standing&);
+
+    // Operating.
+    template <typename Change>
+    Result<Changed> for_selected(const Selection&, Change change);
+    Result<bool> remove_message(const StoredMessage&);
+    Result<ListedMessage> listed(StoredMessage);
+
+    /// The message's row, the counts and the lease change together, here.
+    Result<void> move(std::uint64_t number, Place from, const Standing& to);
+    Result<void> erase(std::uint64_t number, Place from);
+    void entered(Place, WallTime due);
+
+    // Constant after construction.
+    const Options options_;
+    const bool in_memory_;
+    const Clock& clock_;
+    const std::optional<Log> log_;
+    const UniqueFd lock_;
+
+    std::unique_ptr<Database> database_;  ///< None while broken.
+    LeaseBook leases_;
+    Counts counts_{};
+    /// Below this due time every message of the place is leased: where lease_due() starts to look.
+    std::array<std::int64_t, kPlaceCount> look_from_{};
+    int frames_at_checkpoint_ = 0;
+
+    // The transaction.
+    bool open_ = false;
+    std::optional<Error> spoilt_;
+    Counts counts_before_{};
+    std::int64_t changes_before_ = 0;
+    std::int64_t serial_ = 0;           ///< Of the last transaction that holds.
+    std::vector<std::uint64_t> added_;  ///< Messages it brings: refused together with it.
+    bool refuse_added_ = false;         ///< Broken, and `added_` may be on disk.
+};
+
+template <typename Body>
+auto SqliteSpool::whole(Body body) -> decltype(body()) {
+    if (auto begun = begin_call(); !begun) return Unexpected(begun.error());
+    const Counts counts = counts_;
+    const LeaseBook::Mark mark = leases_.mark();
+    const std::size_t added = added_.size();
+    auto result = body();
+    if (result) {
+        auto released = database_->execute("RELEASE call");
+        if (released) return result;
+        result = Unexpected(released.error());
+    }
+    undo_call(counts, mark, added, result.error());
+    return result;
+}
+
+}  // namespace postrider::queue

@@ -1,0 +1,161 @@
+#include "queue/store_files.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
+
+namespace postrider::queue {
+namespace {
+
+struct RemoteFileSystem {
+    std::uint32_t magic;
+    const char* name;
+};
+
+// Those the kernel headers do not name are from statfs(2).
+constexpr RemoteFileSystem kRemote[] = {
+    {NFS_SUPER_MAGIC, "NFS"}, {SMB_SUPER_MAGIC, "SMB"}, {0xff534d42, "CIFS"},
+    {0xfe534d42, "SMB2"},     {V9FS_MAGIC, "9p"},       {FUSE_SUPER_MAGIC, "FUSE"},
+    {AFS_SUPER_MAGIC, "AFS"}, {0x6b414653, "AFS"},      {CODA_SUPER_MAGIC, "Coda"},
+    {NCP_SUPER_MAGIC, "NCP"}, {0x00c36400, "Ceph"},     {0x01161970, "GFS2"},
+    {0x7461636f, "OCFS2"},    {0x0bd00bd0, "Lustre"},   {0x786f4256, "vboxsf"},
+};
+
+Error refused(const std::filesystem::path& path, std::string_view why) {
+    return {ErrorCode::Denied, path.string() + ": " + std::string(why)};
+}
+
+class VfsFile {
+public:
+    explicit VfsFile(sqlite3_vfs* vfs)
+        : memory_(static_cast<std::size_t>(vfs->szOsFile)),
+          file_(reinterpret_cast<sqlite3_file*>(memory_.data())) {}
+    ~VfsFile() {
+        if (file_->pMethods != nullptr) file_->pMethods->xClose(file_);
+    }
+    sqlite3_file* operator->() const { return file_; }
+    sqlite3_file* get() const { return file_; }
+
+private:
+    std::vector<char> memory_;
+    sqlite3_file* file_;
+};
+
+int write_again(sqlite3_file* file) {
+    sqlite3_int64 size = 0;
+    if (const int code = file->pMethods->xFileSize(file, &size); code != SQLITE_OK) return code;
+    std::vector<char> buffer(64UL * 1024);
+    for (sqlite3_int64 at = 0; at < size; at += static_cast<sqlite3_int64>(buffer.size())) {
+        const int length = static_cast<int>(
+            std::min<sqlite3_int64>(size - at, static_cast<sqlite3_int64>(buffer.size())));
+        int code = file->pMethods->xRead(file, buffer.data(), length, at);
+        if (code == SQLITE_OK) code = file->pMethods->xWrite(file, buffer.data(), length, at);
+        if (code != SQLITE_OK) return code;
+    }
+    return file->pMethods->xSync(file, SQLITE_SYNC_FULL);
+}
+
+}  // namespace
+
+Result<void> check_directory(const std::filesystem::path& directory) {
+    struct stat status {};
+    if (::stat(directory.c_str(), &status) != 0) {
+        return Unexpected(system_error(directory.string(), errno));
+    }
+    if (!S_ISDIR(status.st_mode)) return Unexpected(refused(directory, "not a directory"));
+    if (status.st_uid != ::geteuid() && status.st_uid != 0) {
+        return Unexpected(refused(
+            directory, "owned by user " + std::to_string(status.st_uid) + ", not by us or root"));
+    }
+    if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+        return Unexpected(refused(directory, "others may write to it"));
+    }
+    struct statfs system {};
+    if (::statfs(directory.c_str(), &system) != 0) {
+        return Unexpected(system_error("statfs " + directory.string(), errno));
+    }
+    for (const RemoteFileSystem& remote : kRemote) {
+        if (static_cast<std::uint32_t>(system.f_type) == remote.magic) {
+            return Unexpected(refused(directory, std::string("a queue cannot be kept on ") +
+                                                     remote.name + ", only on a local disk"));
+        }
+    }
+    return {};
+}
+
+Result<UniqueFd> lock_store(const std::filesystem::path& directory) {
+    const std::filesystem::path file = directory / "queue.lock";
+    UniqueFd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!fd) return Unexpected(system_error("open " + file.string(), errno));
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK) return Unexpected(system_error("lock " + file.string(), errno));
+        return Unexpected(ErrorCode::Unavailable,
+                          directory.string() + ": another process owns this queue");
+    }
+    return fd;
+}
+
+Result<void> prepare_file(const std::filesystem::path& file) {
+    const UniqueFd created(
+        ::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (created) return {};
+    if (errno != EEXIST) return Unexpected(system_error("create " + file.string(), errno));
+    struct stat status {};
+    if (::lstat(file.c_str(), &status) != 0) {
+        return Unexpected(system_error(file.string(), errno));
+    }
+    if (!S_ISREG(status.st_mode)) return Unexpected(refused(file, "not a regular file"));
+    if (status.st_uid != ::geteuid()) {
+        return Unexpected(
+            refused(file, "owned by user " + std::to_string(status.st_uid) + ", not by us"));
+    }
+    if ((status.st_mode & 077) != 0) return Unexpected(refused(file, "others have access to it"));
+    return {};
+}
+
+Result<void> occupy_standard_descriptors() {
+    for (int fd = 0; fd <= 2; ++fd) {
+        if (::fcntl(fd, F_GETFD) >= 0) continue;
+        if (::open("/dev/null", O_RDWR) != fd) {
+            return Unexpected(system_error("open /dev/null", errno));
+        }
+    }
+    return {};
+}
+
+Result<std::uint64_t> free_space(const std::filesystem::path& directory) {
+    struct statvfs status {};
+    if (::statvfs(directory.c_str(), &status) != 0) {
+        return Unexpected(system_error("statvfs " + directory.string(), errno));
+    }
+    return static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
+}
+
+Result<void> write_again_and_sync(const std::filesystem::path& path, const std::string& vfs_name) {
+    sqlite3_vfs* vfs = sqlite3_vfs_find(vfs_name.empty() ? nullptr : vfs_name.c_str());
+    if (vfs == nullptr) return Unexpected(ErrorCode::Invalid, "no file layer " + vfs_name);
+    int exists = 0;
+    vfs->xAccess(vfs, path.c_str(), SQLITE_ACCESS_EXISTS, &exists);
+    if (exists == 0) return {};
+    const VfsFile file(vfs);
+    int code =
+        vfs->xOpen(vfs, path.c_str(), file.get(), SQLITE_OPEN_READWRITE | SQLITE_OPEN_WAL, nullptr);
+    if (code == SQLITE_OK) code = write_again(file.get());
+    if (code == SQLITE_OK) return {};
+    return Unexpected(code == SQLITE_FULL ? ErrorCode::DiskFull : ErrorCode::Io,
+                      "write " + path.string() + " again: " + sqlite3_errstr(code));
+}
+
+}  // namespace postrider::queue

@@ -1,0 +1,150 @@
+#include "config/main_cf.h"
+
+#include <cerrno>
+#include <unordered_map>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "core/ascii.h"
+#include "core/unique_fd.h"
+
+namespace postrider::config {
+namespace {
+
+struct LogicalLine {
+    std::string text;
+    int first = 0;
+    int last = 0;
+};
+
+/// Gathers entries while logical lines come in.
+class Reader {
+public:
+    explicit Reader(const std::filesystem::path& file) { main_cf_.file = file; }
+
+    void physical_line(std::string_view text, int number) {
+        const auto content = trimmed(text);
+        if (content.empty() || content.front() == '#') return;
+        if (!is_ascii_space(text.front())) {
+            finish();
+            line_.text = text;
+            line_.first = line_.last = number;
+        } else if (line_.first == 0) {
+            main_cf_.warnings.push_back(main_cf_.file.string() +
+                                        ": logical line must not start with whitespace: \"" +
+                                        std::string(text.substr(0, 30)) + "...\"");
+        } else {
+            line_.text += text;
+            line_.last = number;
+        }
+    }
+
+    Result<MainCf> result() && {
+        finish();
+        if (!problems_.empty()) return Unexpected(ErrorCode::Invalid, std::move(problems_));
+        return std::move(main_cf_);
+    }
+
+private:
+    std::string place(bool range = false) const {
+        auto place = main_cf_.file.string() + ", line " + std::to_string(line_.first);
+        if (range && line_.last != line_.first) place += "-" + std::to_string(line_.last);
+        return place;
+    }
+
+    void finish() {
+        if (line_.first == 0) return;
+        if (const auto nul = line_.text.find('\0'); nul != line_.text.npos) {
+            main_cf_.warnings.push_back(place(true) + ": text after null byte may be ignored");
+            line_.text.resize(nul);
+        }
+        if (auto entry = parse_name_value(line_.text)) {
+            entry->line = line_.first;
+            add(std::move(*entry));
+        } else {
+            if (!problems_.empty()) problems_ += '\n';
+            problems_ += place() + ": " + entry.error().message;
+        }
+        line_ = {};
+    }
+
+    void add(Entry entry) {
+        const auto [at, is_new] = index_.try_emplace(entry.name, main_cf_.entries.size());
+        if (is_new) {
+            main_cf_.entries.push_back(std::move(entry));
+            return;
+        }
+        auto& earlier = main_cf_.entries[at->second];
+        if (earlier.value != entry.value)
+            main_cf_.warnings.push_back(place() + ": overriding earlier entry: " + earlier.name +
+                                        "=" + earlier.value);
+        earlier = std::move(entry);
+    }
+
+    MainCf main_cf_;
+    LogicalLine line_;
+    std::unordered_map<std::string, std::size_t> index_;
+    std::string problems_;
+};
+
+}  // namespace
+
+Result<MainCf> parse_main_cf(std::string_view text, const std::filesystem::path& file) {
+    Reader reader(file);
+    for (int number = 1; !text.empty(); ++number) {
+        const auto end = text.find('\n');
+        auto line = text.substr(0, end);
+        text.remove_prefix(end == text.npos ? text.size() : end + 1);
+        if (line.ends_with('\r')) line.remove_suffix(1);
+        reader.physical_line(line, number);
+    }
+    return std::move(reader).result();
+}
+
+Result<std::string> read_text(const std::filesystem::path& file) {
+    const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd) return Unexpected(system_error("open " + file.string(), errno));
+    std::string text;
+    constexpr std::size_t kPiece = 16 * 1024;
+    for (;;) {
+        const auto had = text.size();
+        text.resize(had + kPiece);
+        const auto count = ::read(fd.get(), text.data() + had, kPiece);
+        if (count < 0 && errno == EINTR) {
+            text.resize(had);
+            continue;
+        }
+        if (count < 0) return Unexpected(system_error("read " + file.string(), errno));
+        text.resize(had + static_cast<std::size_t>(count));
+        if (count == 0) return text;
+        if (text.size() > kMainCfSizeMax)
+            return Unexpected(ErrorCode::Limit, file.string() + ": larger than " +
+                                                    std::to_string(kMainCfSizeMax) + " bytes");
+    }
+}
+
+Result<MainCf> read_main_cf(const std::filesystem::path& file) {
+    auto text = read_text(file);
+    if (!text) return Unexpected(std::move(text).error());
+    return parse_main_cf(*text, file);
+}
+
+Result<Entry> parse_name_value(std::string_view text) {
+    const auto trouble = [&](std::string_view what) {
+        return Unexpected(ErrorCode::Invalid,
+                          std::string(what) + ": \"" + std::string(trimmed(text)) + "\"");
+    };
+    const auto line = trimmed(text);
+    std::size_t length = 0;
+    while (length < line.size() && !is_ascii_space(line[length]) && line[length] != '=') ++length;
+    if (length == 0) return trouble("missing attribute name");
+    const auto rest = trimmed(line.substr(length));
+    if (!rest.starts_with('=')) return trouble("missing '=' after attribute name");
+    Entry entry;
+    entry.name = line.substr(0, length);
+    entry.value = trimmed(rest.substr(1));
+    return entry;
+}
+
+}  // namespace postrider::config

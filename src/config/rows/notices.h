@@ -1,0 +1,55 @@
+// Parameters: reports to senders and to the postmaster.
+#pragma once
+
+#include "config/parameters.h"
+
+namespace postrider::config::rows {
+
+inline constexpr Parameter kNoticesRows[] = {
+    {"notify_classes", List, Served, "resource, software",
+     "Errors reported to postmaster: bounce, 2bounce, data, delay, policy, protocol, resource, "
+     "software."},
+    {"bounce_notice_recipient",
+     Text,
+     Served,
+     "postmaster",
+     "Copies of bounces (class bounce).",
+     {1, 0}},
+    {"2bounce_notice_recipient",
+     Text,
+     Served,
+     "postmaster",
+     "Where undeliverable bounces go, when class 2bounce or bounce is enabled.",
+     {1, 0}},
+    {"delay_notice_recipient",
+     Text,
+     Served,
+     "postmaster",
+     "Who gets copies of delay notices (class delay).",
+     {1, 0}},
+    {"error_notice_recipient",
+     Text,
+     Served,
+     "postmaster",
+     "Classes policy, protocol, resource, software, data transcripts.",
+     {1, 0}},
+    {"double_bounce_sender",
+     Text,
+     Served,
+     "double-bounce",
+     "Sender of notices that must not bounce; mail to it is silently dropped.",
+     {1, 0}},
+    {"bounce_size_limit",
+     Integer,
+     Served,
+     "50000",
+     "Max original bytes returned; above it headers only.",
+     {1, 0}},
+    {"bounce_template_file", Path, Ignored, "", "Custom texts (bounce(5))."},
+    {"enable_threaded_bounces", Boolean, Served, "no",
+     "Let reports refer to the original message, so that mail programs show them together."},
+    {"disable_verp_bounces", Boolean, Moot, "no", "One bounce per message even with VERP."},
+    {"address_verify_sender", Text, Moot, "$double_bounce_sender", "Sender of probes."},
+};
+
+}  // namespace postrider::config::rows

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "core/result.h"
 #include "mail/address.h"
 #include "mail/envelope.h"
+#include "table/address_keys.h"
 #include "table/table.h"
 
 namespace postrider::message {
@@ -34,7 +36,6 @@ struct RewriteOptions {
     bool append_dot_mydomain = false;
     bool swap_bangpath = true;
     bool allow_percent_hack = true;
-    bool owner_request_special = true;
     bool enable_original_recipient = true;
 
     /// Whether mail for `domain` ends here: mydestination, or an address literal of ours. Asked
@@ -79,7 +80,7 @@ enum class RewriteContext { Local, Remote };
 
 /// Rewrites addresses as the options say. Holds no state: one serves all messages. Its errors are
 /// lookups that failed for now (ErrorCode::Unavailable) or expansions without end (Limit); both
-/// mean "not accepted, try again later".
+/// mean "not accepted, try again later", and the message is the line for the log.
 class Rewriter {
 public:
     /// The options must outlive it.
@@ -88,35 +89,46 @@ public:
     /// Whether mail for `domain` ends here.
     bool is_local(std::string_view domain) const;
 
-    /// Route removed, `site!user` and `user%domain` turned round, bare names and dotless domains
-    /// completed, one trailing dot removed.
-    mail::Address standard_form(mail::Address, RewriteContext = RewriteContext::Local) const;
+    /// `site!user` and `user%domain` turned round, bare names and dotless domains completed, one
+    /// trailing dot removed.
+    mail::Address standard_form(mail::Address address,
+                                RewriteContext context = RewriteContext::Local) const;
 
     /// Canonical maps and masquerading, as the class permits. Takes a standard form.
-    Result<mail::Address> canonical(mail::Address, AddressClass) const;
+    Result<mail::Address> canonical(mail::Address address, AddressClass address_class) const;
 
-    /// The reverse-path as queued; the daemon's own name becomes the null sender.
-    Result<mail::Address> sender(const mail::Address& submitted) const;
+    /// Standard form of the reverse-path; mail from our own MAILER-DAEMON has the null sender.
+    mail::Address standard_sender(const mail::Address& submitted) const;
+    /// Standard form of a forward-path; the empty one is for empty_address_recipient.
+    mail::Address standard_recipient(const mail::Address& submitted) const;
 
-    /// A recipient as it goes into expand(): standard form and canonical maps applied, `original`
-    /// as submitted.
-    Result<mail::Recipient> recipient(mail::Recipient submitted) const;
+    /// The recipients that one recipient, in canonical form, stands for: virtual aliases, then, for
+    /// local addresses, alias_maps or luser_relay. A local address without either remains and is
+    /// for the delivery to refuse, as it remains for each command, file or :include: that an alias
+    /// names.
+    Result<std::vector<mail::Recipient>> expand(const mail::Recipient& recipient) const;
 
-    /// The recipients that one recipient stands for: virtual aliases, then, for local addresses,
-    /// alias_maps or luser_relay. A local address without either remains and is for the delivery
-    /// to refuse. Takes what recipient() gave.
-    Result<std::vector<mail::Recipient>> expand(const mail::Recipient&) const;
+    /// Whether virtual_alias_maps, alias_maps or luser_relay take mail for this address elsewhere.
+    Result<bool> has_alias(const mail::Address& recipient) const;
 
-    /// Whether alias_maps or luser_relay will take mail for this local address elsewhere.
-    Result<bool> has_alias(const mail::Address& local) const;
-
-    /// Who gets a blind copy because of this sender or recipient; may be empty.
+    /// Who gets a blind copy because of this sender or recipient; may be nobody.
     Result<std::vector<mail::Address>> sender_bcc(const mail::Address& sender) const;
     Result<std::vector<mail::Address>> recipient_bcc(const mail::Address& recipient) const;
 
     const RewriteOptions& options() const { return options_; }
 
 private:
+    class Expansion;
+    using Addresses = std::vector<mail::Address>;
+
+    Result<std::optional<table::AddressHit>> find(const table::Tables& tables,
+                                                  const mail::Address& address) const;
+    Result<Addresses> mapped(const table::Tables& tables, const mail::Address& address,
+                             bool propagate) const;
+    Result<mail::Address> mapped_to_one(const table::Tables& tables, mail::Address address) const;
+    Result<std::optional<std::string>> find_alias(const mail::Address& local) const;
+    mail::Address masqueraded(mail::Address address) const;
+
     const RewriteOptions& options_;
 };
 

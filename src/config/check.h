@@ -16,6 +16,9 @@ struct Findings {
 /// Whether each setting is one that we serve, and what it means that some are not.
 void check_treatment(const Settings&, Findings&);
 
+/// Names that nobody knows and nothing refers to: typing mistakes, as a rule.
+void check_names(const Settings&, Findings&);
+
 /// Values that their type allows and their meaning does not; settings that contradict each other;
 /// settings that endanger mail or passwords.
 void check_meaning(const Settings&, Findings&);

@@ -71,6 +71,9 @@ void check_treatment(const Settings& settings, Findings& findings) {
                                         ": postrider does not serve this; it has no effect");
         }
     }
+}
+
+void check_names(const Settings& settings, Findings& findings) {
     for (const auto* const entry : settings.unused_entries())
         findings.warnings.push_back(settings.place_of(entry->name) +
                                     ": unused parameter: " + entry->name + "=" + entry->value);

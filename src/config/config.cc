@@ -108,6 +108,7 @@ Result<std::shared_ptr<const Config::State>> check(MainCf main_cf,
     findings.warnings = state->settings.file_warnings();
     state->evaluate_all(findings.errors);
     check_treatment(state->settings, findings);
+    check_names(state->settings, findings);
     if (findings.errors.empty()) check_meaning(state->settings, findings);
     if (!findings.errors.empty())
         return Unexpected(ErrorCode::Invalid, one_per_line(findings.errors));

@@ -24,8 +24,6 @@ Result<std::string> helo_command(std::string_view name);
 struct MailOptions {
     /// For SIZE=; nothing if not known, as when the content will be converted.
     std::optional<std::uint64_t> size;
-    /// The content goes out converted to 7 bits: no BODY=8BITMIME.
-    bool converted_to_7bit = false;
     bool smtputf8 = false;   ///< The message needs SMTPUTF8 (RFC 6531 3.4).
     bool auth_null = false;  ///< Say AUTH=<> (smtp_send_dummy_mail_auth).
 };

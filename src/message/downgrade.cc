@@ -151,19 +151,20 @@ void EightBitDowngrade::header_line(std::string_view text, bool line_start, bool
         }
         in_field_ = true;
         withheld_ = equals_ignoring_case(*name, kEncoding);
-        if (withheld_ || equals_ignoring_case(*name, kContentType)) field_ = " ";
+        captured_ = withheld_ || equals_ignoring_case(*name, kContentType);
     }
-    if (!field_.empty()) {
-        if (field_ == " ") field_.clear();
-        if (field_.size() < kFieldMax) field_.append(text).append(line_end ? kCrlf : "");
+    if (withheld_ && field_.size() >= kFieldMax) {
+        // No encoding has a name that long. Whatever it is, it stays.
+        out += std::exchange(field_, {});
+        captured_ = withheld_ = false;
     }
-    if (withheld_) return;
-    out.append(text).append(line_end ? kCrlf : "");
+    if (captured_ && field_.size() < kFieldMax) field_.append(text).append(line_end ? kCrlf : "");
+    if (!withheld_) out.append(text).append(line_end ? kCrlf : "");
 }
 
 /// A field is complete: learn from it, and write it if it was withheld and may stay.
 void EightBitDowngrade::end_field(std::string& out) {
-    if (!field_.empty()) {
+    if (captured_) {
         const auto colon = field_.find(':');
         const auto value = std::string_view(field_).substr(colon + 1);
         if (withheld_) {
@@ -174,7 +175,7 @@ void EightBitDowngrade::end_field(std::string& out) {
         }
     }
     field_.clear();
-    in_field_ = withheld_ = false;
+    in_field_ = captured_ = withheld_ = false;
 }
 
 void EightBitDowngrade::end_header_block(bool at_empty_line, std::string& out) {

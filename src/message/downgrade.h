@@ -58,6 +58,7 @@ private:
     std::vector<Boundary> boundaries_;
     std::string field_;        // A Content-Type or Content-Transfer-Encoding field being read.
     bool in_field_ = false;    // Some field has begun, so that a continuation belongs to it.
+    bool captured_ = false;    // field_ holds the current field.
     bool withheld_ = false;    // field_ has not been written: it may be replaced.
     std::size_t column_ = 0;   // Of the quoted-printable line.
     char last_space_ = 0;      // A space or tab at its end, which a line end would make `=20`.

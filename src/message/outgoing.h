@@ -52,15 +52,15 @@ public:
     bool broke_line() const { return broke_line_; }
 
 private:
-    void fold(std::string_view text, std::string& out);
+    std::string_view transform(std::string_view text);
+    void fold(std::string_view text);
     std::string_view stuff_dots(std::string_view text);
 
-    OutgoingOptions options_;
-    bool folding_ = false;
+    std::size_t line_length_max_ = 0;  // 0: nothing to fold.
+    bool chunked_ = false;
     bool broke_line_ = false;
-    std::size_t column_ = 0;           // Bytes of the current line that fold() has written.
-    bool carriage_return_ = false;     // fold() holds back a CR at the end of a piece.
-    char previous_[2] = {'\r', '\n'};  // The last two bytes that stuff_dots() has seen.
+    bool at_line_start_ = true;  // Where stuff_dots() stands.
+    std::size_t column_ = 0;     // Where fold() stands.
     std::unique_ptr<EightBitDowngrade> downgrade_;
     std::string converted_;
     std::string folded_;

@@ -21,14 +21,14 @@ std::optional<std::string_view> field_name(std::string_view line) {
     if (colon == std::string_view::npos) return std::nullopt;
     auto name = line.substr(0, colon);
     while (!name.empty() && (name.back() == ' ' || name.back() == '\t')) name.remove_suffix(1);
-    const bool valid = !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-        return c > ' ' && c < 0x7f;
-    });
+    const bool valid = !name.empty() && std::all_of(name.begin(), name.end(),
+                                                    [](char c) { return c > ' ' && c < 0x7f; });
     return valid ? std::optional(name) : std::nullopt;
 }
 
 bool is_token_char(char c) {
-    return c > ' ' && c < 0x7f && std::string_view("()<>@,;:\\\"/[]?=").find(c) == std::string_view::npos;
+    return c > ' ' && c < 0x7f &&
+           std::string_view("()<>@,;:\\\"/[]?=").find(c) == std::string_view::npos;
 }
 
 /// Reads the words of a structured field value, past comments and folding.
@@ -59,10 +59,14 @@ private:
         int depth = 0;
         while (!rest_.empty()) {
             const char c = rest_.front();
-            if (c == '\\' && depth > 0 && rest_.size() > 1) rest_.remove_prefix(1);
-            else if (c == '(') ++depth;
-            else if (c == ')' && depth > 0) --depth;
-            else if (depth == 0 && !is_ascii_space(c)) return;
+            if (c == '\\' && depth > 0 && rest_.size() > 1)
+                rest_.remove_prefix(1);
+            else if (c == '(')
+                ++depth;
+            else if (c == ')' && depth > 0)
+                --depth;
+            else if (depth == 0 && !is_ascii_space(c))
+                return;
             rest_.remove_prefix(1);
         }
     }
@@ -133,7 +137,8 @@ void EightBitDowngrade::piece(std::string_view text, bool line_start, bool line_
 
 void EightBitDowngrade::header_line(std::string_view text, bool line_start, bool line_end,
                                     std::string& out) {
-    const bool continues = !line_start || (in_field_ && !text.empty() && (text[0] == ' ' || text[0] == '\t'));
+    const bool continues =
+        !line_start || (in_field_ && !text.empty() && (text[0] == ' ' || text[0] == '\t'));
     if (!continues) {
         end_field(out);
         const auto name = field_name(text);

@@ -50,18 +50,18 @@ private:
     bool starts_part(std::string_view line);
     void quote(std::string_view text, bool line_end, std::string& out);
 
-    std::string line_;         // What has come of the current line, up to kPieceMax.
-    bool line_start_ = true;   // line_ begins a line.
+    std::string line_;        // What has come of the current line, up to kPieceMax.
+    bool line_start_ = true;  // line_ begins a line.
     Section section_ = Section::Header;
-    bool primary_ = true;      // The message's own header section.
+    bool primary_ = true;  // The message's own header section.
     Entity entity_;
     std::vector<Boundary> boundaries_;
-    std::string field_;        // A Content-Type or Content-Transfer-Encoding field being read.
-    bool in_field_ = false;    // Some field has begun, so that a continuation belongs to it.
-    bool captured_ = false;    // field_ holds the current field.
-    bool withheld_ = false;    // field_ has not been written: it may be replaced.
-    std::size_t column_ = 0;   // Of the quoted-printable line.
-    char last_space_ = 0;      // A space or tab at its end, which a line end would make `=20`.
+    std::string field_;       // A Content-Type or Content-Transfer-Encoding field being read.
+    bool in_field_ = false;   // Some field has begun, so that a continuation belongs to it.
+    bool captured_ = false;   // field_ holds the current field.
+    bool withheld_ = false;   // field_ has not been written: it may be replaced.
+    std::size_t column_ = 0;  // Of the quoted-printable line.
+    char last_space_ = 0;     // A space or tab at its end, which a line end would make `=20`.
 };
 
 }  // namespace postrider::message

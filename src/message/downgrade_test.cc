@@ -101,7 +101,8 @@ std::string unquoted(std::string_view text) {
 }  // namespace
 
 TEST(Downgrade, ConvertsWhatIsLabelled) {
-    for (const Row& row : kRows) EXPECT_EQ(converted(crlf(row.before)), crlf(row.after)) << row.name;
+    for (const Row& row : kRows)
+        EXPECT_EQ(converted(crlf(row.before)), crlf(row.after)) << row.name;
 }
 
 TEST(Downgrade, DoesNotDependOnWhereTheContentIsCut) {
@@ -111,8 +112,8 @@ TEST(Downgrade, DoesNotDependOnWhereTheContentIsCut) {
 }
 
 TEST(Downgrade, BreaksLongLinesSoftly) {
-    const auto out = converted(
-        crlf("Content-Transfer-Encoding: 8bit\n\n" + std::string(74, 'x') + "\xe9\n"));
+    const auto out =
+        converted(crlf("Content-Transfer-Encoding: 8bit\n\n" + std::string(74, 'x') + "\xe9\n"));
     EXPECT_EQ(out, crlf("Content-Transfer-Encoding: quoted-printable\n\n" + std::string(73, 'x') +
                         "=\nx=E9\n"));
 }
@@ -125,7 +126,9 @@ TEST(Downgrade, AnyTextSurvivesTheRoundTrip) {
         std::string body;
         for (unsigned i = random() % 400; i > 0; --i) {
             const char c = static_cast<char>(random());
-            body += random() % 10 == 0 ? "\r\n" : random() % 4 == 0 ? " " : std::string(1, c == '\r' || c == '\n' ? 'x' : c);
+            body += random() % 10 == 0  ? "\r\n"
+                    : random() % 4 == 0 ? " "
+                                        : std::string(1, c == '\r' || c == '\n' ? 'x' : c);
         }
         if (round % 50 == 0) body += std::string(10000, random() % 2 ? '\xe9' : ' ');
         body += "\r\n";
@@ -148,10 +151,17 @@ TEST(Downgrade, AnyTextSurvivesTheRoundTrip) {
 
 TEST(Downgrade, IsBoundedAndHarmlessOnNoise) {
     std::mt19937 random(9);
-    const std::vector<std::string> words = {
-        "Content-Type: multipart/mixed; boundary=b\r\n", "Content-Transfer-Encoding: 8bit\r\n",
-        "Content-Type: message/rfc822\r\n", "--b\r\n", "--b--\r\n", "\r\n", "\xe9\r\n", " folded\r\n",
-        std::string(5000, 'z'), "Content-Type: multipart/digest; boundary=\"c\"\r\n", "--c\r\n"};
+    const std::vector<std::string> words = {"Content-Type: multipart/mixed; boundary=b\r\n",
+                                            "Content-Transfer-Encoding: 8bit\r\n",
+                                            "Content-Type: message/rfc822\r\n",
+                                            "--b\r\n",
+                                            "--b--\r\n",
+                                            "\r\n",
+                                            "\xe9\r\n",
+                                            " folded\r\n",
+                                            std::string(5000, 'z'),
+                                            "Content-Type: multipart/digest; boundary=\"c\"\r\n",
+                                            "--c\r\n"};
     for (int round = 0; round < 2000; ++round) {
         std::string content;
         for (unsigned i = random() % 30; i > 0; --i) content += words[random() % words.size()];

@@ -54,8 +54,15 @@ std::string_view OutgoingEncoder::transform(std::string_view text) {
 
 void OutgoingEncoder::fold(std::string_view text) {
     while (!text.empty()) {
-        const auto end = text.find('\r');
-        auto run = text.substr(0, end);
+        // In canonical content, CR and LF are always the two halves of a line end.
+        if (text.front() == '\r' || text.front() == '\n') {
+            folded_ += text.front();
+            text.remove_prefix(1);
+            column_ = 0;
+            continue;
+        }
+        auto run = text.substr(0, text.find('\r'));
+        text.remove_prefix(run.size());
         while (column_ + run.size() > line_length_max_) {
             const auto room = line_length_max_ - column_;
             folded_.append(run.substr(0, room)).append("\r\n ");
@@ -65,15 +72,6 @@ void OutgoingEncoder::fold(std::string_view text) {
         }
         folded_ += run;
         column_ += run.size();
-        if (end == std::string_view::npos) return;
-        // In canonical content, CR is always the first half of a line end.
-        folded_ += '\r';
-        text.remove_prefix(end + 1);
-        column_ = 0;
-        if (text.starts_with('\n')) {
-            folded_ += '\n';
-            text.remove_prefix(1);
-        }
     }
 }
 

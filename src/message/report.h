@@ -65,9 +65,10 @@ struct Report {
     std::string content;     ///< Canonical: header section, empty line, body; lines end in CRLF.
     std::string message_id;  ///< `<20261122141136.A27DEA800E8@desk.example>`, for the log.
     std::string subject;
-    std::uint64_t size = 0;           ///< As Postfix counts it (count_size).
+    std::uint64_t size = 0;           ///< As Postfix counts it.
     std::uint32_t header_length = 0;  ///< Up to and including the empty line.
     std::uint32_t longest_line = 0;   ///< Bytes without CRLF.
+    std::uint32_t checksum = 0;       ///< CRC-32 (zlib) of the content.
     bool has_8bit = false;
 };
 
@@ -77,9 +78,5 @@ bool returns_full_message(const ReportRequest&);
 /// Writes the report. Total: whatever a peer said, the result is well-formed; nothing in it can
 /// add a header line or end a MIME part.
 Report write_report(const ReportRequest&);
-
-/// Postfix's `size=`: for each line its length + 2, + 3 from 128 bytes, + 4 from 16384; pieces of
-/// 2048 bytes count on their own. `content` is canonical.
-std::uint64_t count_size(std::string_view content);
 
 }  // namespace postrider::message

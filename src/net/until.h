@@ -81,6 +81,7 @@ Awaitable<std::optional<Result<T>>> as_outcome(Awaitable<Result<T>> operation) {
 template <typename T>
 Awaitable<Result<T>> until(MonotonicTime deadline, Awaitable<Result<T>> operation) {
     namespace asio = boost::asio;
+    if (co_await is_cancelled()) co_return Unexpected(ErrorCode::Cancelled, "cancelled");
     if (deadline == kNever) co_return co_await std::move(operation);
     auto executor = co_await asio::this_coro::executor;
     asio::steady_timer timer(executor, deadline);

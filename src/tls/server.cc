@@ -18,13 +18,14 @@ Result<std::unique_ptr<Server>> Server::create(const ServerOptions& options) {
         return Unexpected(ErrorCode::Io, "TLS server: " + library_error("no memory"));
     }
     set_protocols(context, options.protocols.allowed);
-    std::string problem;
-    if (!set_identity(context, options.chain, options.key, problem)) {
-        return Unexpected(ErrorCode::Invalid, "TLS server: " + problem);
-    }
+    // First the list: it may carry the security level that the key is held to.
     if (!options.ciphers.empty() &&
         SSL_CTX_set_cipher_list(context, options.ciphers.c_str()) != 1) {
         return Unexpected(ErrorCode::Invalid, "TLS server: no usable cipher in the list");
+    }
+    std::string problem;
+    if (!set_identity(context, options.chain, options.key, problem)) {
+        return Unexpected(ErrorCode::Invalid, "TLS server: " + problem);
     }
     static constexpr unsigned char kSessionContext[] = "postrider";
     SSL_CTX_set_session_id_context(context, kSessionContext, sizeof kSessionContext - 1);

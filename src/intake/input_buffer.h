@@ -1,0 +1,51 @@
+// What a client has sent and we have not taken yet: command lines, then content, in one buffer.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+#include <vector>
+
+#include "net/stream.h"
+
+namespace postrider::intake {
+
+/// Unlike net::LineReader it lets its owner look before taking: the final dot may be followed by
+/// the next command, and the first byte of a session may tell that no line will ever come. Owns its
+/// memory, not the stream; views are valid until the next call that reads.
+class InputBuffer {
+public:
+    /// A line that has grown to this without an end is no command any more.
+    static constexpr std::size_t kHopelessLength = 64 * 1024;
+
+    explicit InputBuffer(net::Stream& stream) : stream_(stream) {}
+
+    std::string_view buffered() const { return {bytes_.data() + begin_, end_ - begin_}; }
+    void consume(std::size_t size);
+    bool has_line() const;
+
+    /// Waits for at least one byte more than is buffered. The peer's end is ErrorCode::Connection.
+    /// `room` is how much to be ready for.
+    net::Awaitable<Result<void>> fill(std::size_t room, MonotonicTime deadline);
+
+    struct Line {
+        std::string_view text;  ///< Without LF, and without CRs before it.
+        bool too_long = false;  ///< Read over to its end; `text` is its beginning.
+    };
+    /// The next line, of at most `length_max` bytes. ErrorCode::Limit if its end does not come
+    /// within kHopelessLength.
+    net::Awaitable<Result<Line>> read_line(std::size_t length_max, MonotonicTime deadline);
+
+    static constexpr std::size_t kCommandRoom = 4 * 1024;
+    static constexpr std::size_t kContentRoom = 64 * 1024;
+
+private:
+    net::Awaitable<Result<Line>> skip_line(std::size_t length_max, MonotonicTime deadline);
+
+    net::Stream& stream_;
+    std::vector<char> bytes_;
+    std::size_t begin_ = 0;
+    std::size_t end_ = 0;
+    std::vector<char> overlong_;  // The beginning of a line being read over.
+};
+
+}  // namespace postrider::intake

@@ -1,0 +1,309 @@
+#include "intake/smtp_session.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+#include <variant>
+
+#include "message/mail_date.h"
+#include "smtp/data_reader.h"
+
+namespace postrider::intake {
+namespace {
+
+using Next = Dialogue::Next;
+
+/// Replies gathered before they are sent all the same.
+constexpr std::size_t kRepliesMax = 64 * 1024;
+
+}  // namespace
+
+SmtpSession::SmtpSession(net::Stream& stream, Client client, const Services& services)
+    : stream_(stream),
+      services_(services),
+      log_(services.log.named("smtpd")),
+      dialogue_(services.dialogue, std::move(client), log_),
+      input_(stream) {}
+
+net::Awaitable<void> SmtpSession::run(bool talked_early) {
+    log_.info("connect from " + dialogue_.client().label());
+    if (talked_early) {
+        replies_ += smtp::wire(dialogue_.early_talker());
+        (void)co_await flush();
+    } else {
+        replies_ += smtp::wire(dialogue_.greeting());
+        auto ended = co_await converse();
+        if (!ended) co_await leave(std::move(ended).error());
+    }
+    message_.reset();
+    stream_.close();
+    log_.info(dialogue_.disconnect_line());
+}
+
+net::Awaitable<Result<void>> SmtpSession::converse() {
+    while (true) {
+        if (dialogue_.is_exhausted()) {
+            replies_ += smtp::wire(dialogue_.too_many_errors());
+            co_return co_await flush();
+        }
+        // Replies wait only while the next command is already here (RFC 2920 3.2).
+        if (!input_.has_line() || replies_.size() > kRepliesMax) {
+            auto flushed = co_await flush();
+            if (!flushed) co_return flushed;
+        }
+        auto next = co_await one_command();
+        if (!next) co_return Unexpected(std::move(next).error());
+        if (!dialogue_.in_transaction()) forget_message();
+        if (*next == Next::Close) co_return co_await flush();
+    }
+}
+
+net::Awaitable<Result<Next>> SmtpSession::one_command() {
+    if (input_.buffered().empty()) {
+        auto filled = co_await input_.fill(InputBuffer::kCommandRoom, command_deadline());
+        if (!filled) co_return Unexpected(std::move(filled).error());
+    }
+    if (Dialogue::is_foreign(input_.buffered())) {
+        // Without waiting for a line end: a TLS hello may have none.
+        Dialogue::Turn turn = dialogue_.command(input_.buffered().substr(0, 100), true);
+        auto said = co_await answer(std::move(turn.reply));
+        if (!said) co_return Unexpected(std::move(said).error());
+        co_return Next::Close;
+    }
+    auto line = co_await input_.read_line(services_.session.line_length_limit, command_deadline());
+    if (!line) co_return Unexpected(std::move(line).error());
+    Result<void> done;
+    if (line->too_long) {
+        done = co_await answer(dialogue_.overlong_command(line->text));
+        if (!done) co_return Unexpected(std::move(done).error());
+        co_return Next::Read;
+    }
+    Dialogue::Turn turn = dialogue_.command(line->text, !input_.buffered().empty());
+    switch (turn.next) {
+        case Next::Read:
+        case Next::Close:
+            done = co_await answer(std::move(turn.reply));
+            break;
+        case Next::Open:
+            done = co_await open_message();
+            break;
+        case Next::Content:
+            replies_ += smtp::wire(turn.reply);
+            done = co_await read_data();
+            break;
+        case Next::Chunk:
+            done = co_await read_chunk(turn.chunk);
+            break;
+        case Next::Skip:
+            forget_message();
+            done = co_await skip_chunk(turn.chunk.size);
+            if (done) done = co_await answer(std::move(turn.reply));
+            break;
+    }
+    if (!done) co_return Unexpected(std::move(done).error());
+    co_return turn.next;
+}
+
+net::Awaitable<Result<void>> SmtpSession::open_message() {
+    auto ticket = co_await services_.inbox.open();
+    if (!ticket) {
+        log_.warning("NOQUEUE: " + ticket.error().message);
+        Result<mail::QueueId> failed = Unexpected(std::move(ticket).error());
+        co_return co_await answer(dialogue_.opened(failed));
+    }
+    Result<mail::QueueId> id = ticket->id;
+    message_.emplace(services_.inbox, *std::move(ticket));
+    co_return co_await answer(dialogue_.opened(id));
+}
+
+void SmtpSession::begin_message() {
+    const Client& client = dialogue_.client();
+    message::Submission submission;
+    submission.arrival = services_.timers.clock().now();
+    submission.zone = message::local_zone(submission.arrival);
+    submission.context = client.name == "localhost" ? message::RewriteContext::Local
+                                                    : message::RewriteContext::Remote;
+    submission.trace.door = message::Trace::Door::Smtp;
+    submission.trace.uid = client.uid;
+    submission.trace.helo = dialogue_.helo();
+    submission.trace.client_name = client.name;
+    submission.trace.client_address = client.address;
+    submission.trace.protocol = dialogue_.protocol();
+    submission.log_origin = client.label();
+    submission.proto = dialogue_.protocol();
+    submission.helo = dialogue_.helo();
+    submission.envelope = dialogue_.envelope();
+    message_->begin(services_.cleanup, services_.log.named("cleanup"), std::move(submission));
+
+    receiving_ = true;
+    content_bytes_ = 0;
+    content_begun_ = services_.timers.now();
+    has_nul_ = false;
+}
+
+net::Awaitable<Result<void>> SmtpSession::read_data() {
+    begin_message();
+    auto flushed = co_await flush();
+    if (!flushed) co_return flushed;
+    smtp::DataReader data;
+    while (!data.at_end()) {
+        if (input_.buffered().empty()) {
+            // Looking is enough: what follows the final dot must stay for the next command.
+            auto filled = co_await input_.fill(InputBuffer::kContentRoom, content_deadline());
+            if (!filled) co_return Unexpected(std::move(filled).error());
+        }
+        std::string_view input = input_.buffered();
+        const std::size_t before = input.size();
+        while (!input.empty() && !data.at_end()) {
+            const auto step = data.next(input);
+            if (!step.content.empty()) co_await take_content(step.content);
+            input.remove_prefix(step.consumed);
+        }
+        input_.consume(before - input.size());
+        if (is_oversized()) break;
+    }
+    if (!data.at_end()) {
+        co_return Unexpected(ErrorCode::Limit, "message beyond all bounds");
+    }
+    co_return co_await finish_message();
+}
+
+net::Awaitable<Result<void>> SmtpSession::read_chunk(smtp::BdatCommand chunk) {
+    if (!message_->has_begun()) begin_message();
+    for (std::uint64_t left = chunk.size; left > 0;) {
+        if (input_.buffered().empty()) {
+            auto filled = co_await input_.fill(InputBuffer::kContentRoom, content_deadline());
+            if (!filled) co_return Unexpected(std::move(filled).error());
+        }
+        const std::string_view input = input_.buffered();
+        const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(left, input.size()));
+        co_await take_content(input.substr(0, size));
+        input_.consume(size);
+        left -= size;
+    }
+    if (chunk.last) co_return co_await finish_message();
+    co_return co_await answer(dialogue_.chunk_received(chunk));
+}
+
+net::Awaitable<Result<void>> SmtpSession::skip_chunk(std::uint64_t size) {
+    content_bytes_ = 0;
+    content_begun_ = services_.timers.now();
+    for (std::uint64_t left = size; left > 0;) {
+        if (input_.buffered().empty()) {
+            auto filled = co_await input_.fill(InputBuffer::kContentRoom, content_deadline());
+            if (!filled) co_return Unexpected(std::move(filled).error());
+        }
+        const auto part = std::min<std::uint64_t>(left, input_.buffered().size());
+        input_.consume(static_cast<std::size_t>(part));
+        left -= part;
+        content_bytes_ += part;
+    }
+    co_return Result<void>();
+}
+
+net::Awaitable<void> SmtpSession::take_content(std::string_view bytes) {
+    content_bytes_ += bytes.size();
+    // NUL needs BINARYMIME, which we do not offer (RFC 3030 3).
+    has_nul_ = has_nul_ || std::memchr(bytes.data(), '\0', bytes.size()) != nullptr;
+    if (!has_nul_) co_await message_->write(bytes);
+}
+
+net::Awaitable<Result<void>> SmtpSession::finish_message() {
+    receiving_ = false;
+    IncomingMessage::Outcome outcome = IncomingMessage::Dropped();
+    if (has_nul_) {
+        message::Rejected rejected;
+        rejected.reply_code = 554;
+        rejected.status = mail::EnhancedStatus(5, 6, 0);
+        rejected.text = "NUL in message content";
+        outcome = std::move(rejected);
+    } else {
+        outcome = co_await message_->commit(dialogue_.client().uid, dialogue_.client().label());
+    }
+    co_return co_await answer(reply_to(outcome));
+}
+
+smtp::Reply SmtpSession::reply_to(const IncomingMessage::Outcome& outcome) {
+    if (const auto* rejected = std::get_if<message::Rejected>(&outcome)) {
+        return dialogue_.refused(smtp::Reply(rejected->reply_code, message::reply_text(*rejected)));
+    }
+    if (const auto* error = std::get_if<Error>(&outcome)) {
+        log_.warning(message_->ticket().id.str() + ": " + error->message);
+        return dialogue_.refused(*error);
+    }
+    return dialogue_.accepted();
+}
+
+void SmtpSession::forget_message() {
+    message_.reset();
+    receiving_ = false;
+}
+
+/// Sends the reply with the others of its flight. A client that errs much waits for each.
+net::Awaitable<Result<void>> SmtpSession::answer(smtp::Reply reply) {
+    if (dialogue_.is_slowed()) {
+        auto flushed = co_await flush();
+        if (!flushed) co_return flushed;
+        auto slept = co_await services_.timers.sleep_until(
+            services_.timers.now() + services_.session.smtpd_error_sleep_time);
+        if (!slept) co_return slept;
+    }
+    replies_ += smtp::wire(reply);
+    co_return Result<void>();
+}
+
+net::Awaitable<Result<void>> SmtpSession::flush() {
+    if (replies_.empty()) co_return Result<void>();
+    const std::string text = std::exchange(replies_, {});
+    co_return co_await net::write(stream_, text, command_deadline());
+}
+
+/// The session ended before its time: says so in the log, and to a client that may still listen.
+net::Awaitable<void> SmtpSession::leave(Error error) {
+    std::string reason = "lost connection";
+    const std::string& host = services_.dialogue.myhostname;
+    smtp::Reply reply;
+    if (error.code == ErrorCode::Timeout) {
+        reason = "timeout";
+        reply = smtp::Reply(421, "4.4.2 " + host + " Error: timeout exceeded");
+    } else if (error.code == ErrorCode::Limit) {
+        reason = "too much input";
+        reply = receiving_ ? smtp::Reply(552, "5.3.4 Error: message file too big")
+                           : smtp::Reply(421, "4.7.0 " + host + " Error: command too long");
+    } else if (error.code == ErrorCode::Cancelled) {
+        reason = "shutting down";
+        reply = smtp::Reply(421, "4.3.2 " + host + " Service shutting down");
+    }
+    std::string where(dialogue_.where());
+    if (receiving_) where += " (" + std::to_string(content_bytes_) + " bytes)";
+    // To leave without QUIT once the message is in is bad style, and common.
+    if (where != "END-OF-MESSAGE" || reason != "lost connection")
+        log_.info(reason + " after " + where + " from " + dialogue_.client().label());
+    if (reply.code == 0) co_return;
+    replies_ += smtp::wire(reply);
+    (void)co_await flush();
+}
+
+/// Twice the limit has been read and dropped: enough patience.
+bool SmtpSession::is_oversized() const {
+    const std::uint64_t limit = services_.dialogue.message_size_limit;
+    return limit != 0 && content_bytes_ / 2 > limit;
+}
+
+MonotonicTime SmtpSession::command_deadline() const {
+    return services_.timers.now() +
+           (is_crowded() ? services_.session.crowded_timeout : services_.session.smtpd_timeout);
+}
+
+MonotonicTime SmtpSession::content_deadline() const {
+    const SessionOptions& options = services_.session;
+    MonotonicTime deadline = std::min(services_.timers.now() + options.smtpd_timeout,
+                                      content_begun_ + options.message_time_max);
+    if (is_crowded() && options.smtpd_min_data_rate > 0) {
+        const std::chrono::seconds allowed(60 + content_bytes_ / options.smtpd_min_data_rate);
+        deadline = std::min(deadline, content_begun_ + allowed);
+    }
+    return deadline;
+}
+
+}  // namespace postrider::intake

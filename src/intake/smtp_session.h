@@ -1,0 +1,95 @@
+// One SMTP session: the dialogue, driven over a stream.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/log.h"
+#include "core/result.h"
+#include "intake/client.h"
+#include "intake/dialogue.h"
+#include "intake/incoming_message.h"
+#include "intake/input_buffer.h"
+#include "message/cleanup.h"
+#include "net/stream.h"
+#include "net/timers.h"
+#include "queue/inbox.h"
+
+namespace postrider::intake {
+
+/// Parameters of main.cf by their own names, and what reliability asks beyond them.
+struct SessionOptions {
+    Duration smtpd_timeout = std::chrono::seconds{300};   ///< For each command and each read.
+    Duration crowded_timeout = std::chrono::seconds{10};  ///< The same while slots are short.
+    Duration smtpd_error_sleep_time = std::chrono::seconds{1};
+    Duration message_time_max = std::chrono::hours{1};  ///< From DATA to the final dot.
+    /// While slots are short, content must come this fast, after the first minute.
+    std::uint64_t smtpd_min_data_rate = 500;  ///< Bytes a second.
+    std::size_t line_length_limit = 2048;     ///< Of a command.
+};
+
+/// What all sessions share. Everything must outlive them.
+struct Services {
+    const DialogueOptions& dialogue;
+    const SessionOptions& session;
+    const message::CleanupOptions& cleanup;
+    queue::Inbox& inbox;
+    net::Timers& timers;
+    const Log& log;  ///< Any program name; smtpd, cleanup and pickup are taken from it.
+    /// Whether slots are short. May be empty.
+    std::function<bool()> is_crowded;
+};
+
+/// Speaks with one client until it leaves, or is made to. Replies to pipelined commands go out in
+/// one write. Content streams through clean-up into the inbox; 250 is said only when the commit has
+/// returned.
+class SmtpSession {
+public:
+    /// Stream and services must outlive it.
+    SmtpSession(net::Stream& stream, Client client, const Services& services);
+
+    /// The whole session. `talked_early`: the client sent something before it could have seen the
+    /// greeting. Closes the stream.
+    net::Awaitable<void> run(bool talked_early);
+
+private:
+    net::Awaitable<Result<void>> converse();
+    net::Awaitable<Result<Dialogue::Next>> one_command();
+    net::Awaitable<Result<void>> open_message();
+    net::Awaitable<Result<void>> read_data();
+    net::Awaitable<Result<void>> read_chunk(smtp::BdatCommand chunk);
+    net::Awaitable<Result<void>> skip_chunk(std::uint64_t size);
+    net::Awaitable<void> take_content(std::string_view bytes);
+    net::Awaitable<Result<void>> finish_message();
+    net::Awaitable<Result<void>> answer(smtp::Reply reply);
+    net::Awaitable<Result<void>> flush();
+    net::Awaitable<void> leave(Error error);
+
+    void begin_message();
+    smtp::Reply reply_to(const IncomingMessage::Outcome& outcome);
+    void forget_message();
+    bool is_oversized() const;
+    bool is_crowded() const { return services_.is_crowded && services_.is_crowded(); }
+    MonotonicTime command_deadline() const;
+    MonotonicTime content_deadline() const;
+
+    net::Stream& stream_;
+    const Services& services_;
+    Log log_;
+    Dialogue dialogue_;
+    InputBuffer input_;
+    std::string replies_;  // Not sent yet.
+
+    std::optional<IncomingMessage> message_;
+    bool receiving_ = false;  // Content is due: `(N bytes)` belongs in the log.
+    std::uint64_t content_bytes_ = 0;
+    MonotonicTime content_begun_;
+    bool has_nul_ = false;
+};
+
+}  // namespace postrider::intake

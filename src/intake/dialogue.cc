@@ -132,8 +132,8 @@ Turn Dialogue::command(std::string_view line, bool more) {
         where_ = "UNKNOWN";
         ++unknown.total;
         ++errors_;
-        return turn(500, is_utf8(line) ? "5.5.2 Error: bad syntax"
-                                       : "5.5.2 Error: bad UTF-8 syntax");
+        return turn(500,
+                    is_utf8(line) ? "5.5.2 Error: bad syntax" : "5.5.2 Error: bad UTF-8 syntax");
     }
     const smtp::CommandLine parts = smtp::split_command(line);
     if (parts.word.empty()) {
@@ -164,8 +164,8 @@ Turn Dialogue::command(std::string_view line, bool more) {
     }
 
     Turn result = dispatch(parts);
-    const bool pending = result.next == Next::Open || result.next == Next::Content ||
-                         result.next == Next::Chunk;
+    const bool pending =
+        result.next == Next::Open || result.next == Next::Content || result.next == Next::Chunk;
     // 452 for a recipient too many is no error of the client's, up to the overshoot limit.
     const bool forgiven = result.reply.code == 452 && parts.verb == Verb::Rcpt &&
                           recipients_beyond_limit_ <= options_.smtpd_recipient_overshoot_limit;
@@ -320,9 +320,8 @@ Turn Dialogue::rcpt(std::string_view argument) {
 
 /// A reply without a code means yes.
 Reply Dialogue::check_recipient(const mail::Address& address) {
-    const RecipientClass found = options_.classify_recipient
-                                     ? options_.classify_recipient(address)
-                                     : RecipientClass::Remote;
+    const RecipientClass found =
+        options_.classify_recipient ? options_.classify_recipient(address) : RecipientClass::Remote;
     const std::string shown = "<" + mail::external(address) + ">: ";
     Reply reply;
     switch (found) {
@@ -378,8 +377,7 @@ Turn Dialogue::data(std::string_view argument) {
 
 Turn Dialogue::bdat(std::string_view argument) {
     // Where no count can be read, the content that follows would be taken for commands.
-    if (!offers("CHUNKING"))
-        return turn(521, "5.5.1 Error: command not implemented", Next::Close);
+    if (!offers("CHUNKING")) return turn(521, "5.5.1 Error: command not implemented", Next::Close);
     const auto chunk = smtp::parse_bdat(argument);
     if (!chunk) return turn(521, "5.5.4 Syntax: BDAT count [LAST]", Next::Close);
     if (chunk->size == 0 && !chunk->last)
@@ -516,8 +514,8 @@ Reply Dialogue::overlong_command(std::string_view beginning) {
     where_ = "UNKNOWN";
     ++counts_[static_cast<std::size_t>(Verb::Unknown)].total;
     ++errors_;
-    log_.warning(client_.label() + ": request longer than 2048: " +
-                 printable(beginning.substr(0, 30)) + "...");
+    log_.warning(client_.label() +
+                 ": request longer than 2048: " + printable(beginning.substr(0, 30)) + "...");
     return Reply(500, "5.5.2 " + options_.myhostname + " Error: command too long");
 }
 

@@ -56,7 +56,8 @@ struct DialogueOptions {
 ///
 ///   command()  --Read-----> send the reply, read the next command
 ///              --Open-----> reserve a queue id, then opened(), send what it says
-///              --Content--> send the reply (354), read to the final dot, then accepted() or refused()
+///              --Content--> send the reply (354), read to the final dot, then accepted() or
+///              refused()
 ///              --Chunk----> read `chunk.size` bytes; if `chunk.last` accepted() or refused(), else
 ///                           chunk_received()
 ///              --Skip-----> read and drop `chunk.size` bytes, then send the reply

@@ -12,7 +12,7 @@ namespace postrider::smtp {
 namespace {
 
 constexpr std::array<std::string_view, kVerbCount> kVerbNames = {
-    "HELO", "EHLO", "XCLIENT", "XFORWARD", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA",
+    "HELO", "EHLO", "XCLIENT", "XFORWARD", "STARTTLS", "AUTH", "MAIL", "RCPT",    "DATA",
     "BDAT", "RSET", "NOOP",    "VRFY",     "ETRN",     "QUIT", "HELP", "UNKNOWN",
 };
 

@@ -50,16 +50,16 @@ CommandLine split_command(std::string_view line);
 /// Why a MAIL, RCPT or BDAT is refused; the dialogue knows the words for each.
 struct Fault {
     enum class Kind : std::uint8_t {
-        Syntax,       ///< Not `FROM:<...>` or `TO:<...>` at all.
-        Address,      ///< No address, or one that cannot be.
-        Size,         ///< SIZE= is not a number.
-        SizeTooBig,   ///< SIZE= is a number beyond 63 bits.
-        Return,       ///< RET=
-        EnvelopeId,   ///< ENVID=
-        Notify,       ///< NOTIFY=
+        Syntax,             ///< Not `FROM:<...>` or `TO:<...>` at all.
+        Address,            ///< No address, or one that cannot be.
+        Size,               ///< SIZE= is not a number.
+        SizeTooBig,         ///< SIZE= is a number beyond 63 bits.
+        Return,             ///< RET=
+        EnvelopeId,         ///< ENVID=
+        Notify,             ///< NOTIFY=
         OriginalRecipient,  ///< ORCPT=
-        Auth,         ///< AUTH=, which we do not serve.
-        Unsupported,  ///< A parameter that is not ours; `detail` has it.
+        Auth,               ///< AUTH=, which we do not serve.
+        Unsupported,        ///< A parameter that is not ours; `detail` has it.
     };
     Kind kind;
     std::string detail;

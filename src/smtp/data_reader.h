@@ -22,8 +22,8 @@ namespace postrider::smtp {
 class DataReader {
 public:
     struct Step {
-        std::string_view content;   ///< Of the message; in the input, or of static life.
-        std::size_t consumed = 0;   ///< Bytes of the input that are done with; may be 0.
+        std::string_view content;  ///< Of the message; in the input, or of static life.
+        std::size_t consumed = 0;  ///< Bytes of the input that are done with; may be 0.
     };
 
     /// Takes a part of `input`, which is not empty. What follows the end is left alone: it is the

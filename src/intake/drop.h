@@ -1,0 +1,56 @@
+// The drop directory: where the sendmail command leaves mail when no daemon answers.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "core/result.h"
+#include "core/unique_fd.h"
+
+namespace postrider::intake {
+
+/// A message being written into maildrop, by the sendmail command as its caller. The directory is
+/// writable for all and readable for none but its owner (mode 1733); the file's owner is what
+/// vouches for the submitter. Its content is the stream of submission_format.h.
+///
+///   create() -> .NAME --write()*--> finish(): synced, then renamed to NAME, the name synced
+///                     \--> the end without finish(): removed
+///
+/// Names that begin with a dot are not complete. Plain system calls only.
+class DropFile {
+public:
+    /// `directory` is maildrop. NotFound if there is none.
+    static Result<DropFile> create(const std::string& directory);
+
+    DropFile(DropFile&&) noexcept;
+    DropFile& operator=(DropFile&&) = delete;
+    ~DropFile();
+
+    Result<void> write(std::string_view bytes);
+    /// The message survives a power cut once this has returned its name.
+    Result<std::string> finish();
+
+private:
+    DropFile(std::string directory, std::string name, UniqueFd file);
+    std::string temporary_path() const { return directory_ + "/." + name_; }
+
+    std::string directory_;
+    std::string name_;
+    UniqueFd file_;
+};
+
+/// Whether a directory entry is a complete message of ours.
+bool is_drop_name(std::string_view name);
+
+/// A message left in maildrop, opened so that nothing planted there can do harm.
+struct Drop {
+    UniqueFd file;
+    std::int64_t uid = -1;  ///< The owner: who submitted it.
+};
+
+/// Opens `name` in the directory `directory_fd`: never through a link, never waiting. What is not a
+/// regular file with one link is ErrorCode::Denied (L7): to be reported and left alone.
+Result<Drop> open_drop(int directory_fd, const std::string& name);
+
+}  // namespace postrider::intake

@@ -1,0 +1,46 @@
+// Mail from local programs through the sendmail command: its socket and its drop directory.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/result.h"
+#include "intake/smtp_session.h"
+#include "intake/submission_format.h"
+#include "net/stream.h"
+
+namespace postrider::intake {
+
+/// An account, as far as mail needs it.
+struct Login {
+    std::string name;
+    std::string full_name;  ///< The GECOS name: first field, `&` replaced.
+};
+
+/// What may be asked about the caller. The worker has no password file: the daemon fills these in.
+struct SubmissionOptions {
+    /// None: the uid has no account.
+    std::function<std::optional<Login>(std::int64_t uid)> find_login;
+    /// authorized_submit_users, asked with the login name, or `unknown`. Empty: anyone.
+    std::function<bool(std::string_view login)> may_submit;
+    /// local_login_sender_maps, asked with the login name, or `uid:N`, and the sender as given.
+    /// Empty: any sender.
+    std::function<bool(std::string_view login, const mail::Address& sender)> may_send_as;
+    std::size_t recipient_limit = 10000;  ///< On the command line.
+};
+
+/// Serves one connection on the submission socket: one message, or one SMTP session for `-bs`.
+/// `uid` is the kernel's word for who called. All must outlive the call; closes the stream.
+net::Awaitable<void> serve_submission(net::Stream& stream, std::int64_t uid,
+                                      const Services& services, const SubmissionOptions& options);
+
+/// Receives the one message of a stream in mode Submit and says what to answer. An Error means that
+/// the stream broke off or was malformed: nothing was accepted.
+net::Awaitable<Result<SubmissionAnswer>> receive_submission(net::Stream& stream, std::int64_t uid,
+                                                            const Services& services,
+                                                            const SubmissionOptions& options);
+
+}  // namespace postrider::intake

@@ -5,7 +5,7 @@
 #include <utility>
 #include <variant>
 
-#include "message/mail_date.h"
+#include "message/date.h"
 #include "smtp/data_reader.h"
 
 namespace postrider::intake {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "message/address_list.h"
-#include "message/mail_date.h"
+#include "message/date.h"
 
 namespace postrider::intake {
 namespace {

@@ -25,7 +25,7 @@ std::string unique_name(int attempt) {
                  static_cast<std::uint64_t>(now.tv_nsec) / 1000;
     std::string name;
     for (; value > 0; value /= 16) name.insert(name.begin(), digits[value % 16]);
-    return name + "." + std::to_string(::getpid()) + "." + std::to_string(attempt);
+    return name + "p" + std::to_string(::getpid()) + "n" + std::to_string(attempt);
 }
 
 /// Makes the new name durable. Only the directory's owner may open it for reading; anybody else has
@@ -99,7 +99,7 @@ Result<std::string> DropFile::finish() {
 bool is_drop_name(std::string_view name) {
     if (name.empty() || name.front() == '.' || name.size() > kNameLengthMax) return false;
     for (const char c : name) {
-        if (!is_ascii_alnum(c) && c != '.') return false;
+        if (!is_ascii_alnum(c)) return false;
     }
     return true;
 }

@@ -27,6 +27,8 @@ public:
     DropFile& operator=(DropFile&&) = delete;
     ~DropFile();
 
+    /// Letters and digits only, so that it may stand for a queue id.
+    const std::string& name() const { return name_; }
     Result<void> write(std::string_view bytes);
     /// The message survives a power cut once this has returned its name.
     Result<std::string> finish();

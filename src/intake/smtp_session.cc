@@ -120,7 +120,7 @@ void SmtpSession::begin_message() {
     const Client& client = dialogue_.client();
     message::Submission submission;
     submission.arrival = services_.timers.clock().now();
-    submission.zone = message::local_zone(submission.arrival);
+    submission.zone = message::system_zone(submission.arrival);
     submission.context = client.name == "localhost" ? message::RewriteContext::Local
                                                     : message::RewriteContext::Remote;
     submission.trace.door = message::Trace::Door::Smtp;

@@ -107,7 +107,7 @@ message::Submission describe(const SubmissionRequest& request, const Caller& cal
                              WallTime arrival, mail::Envelope envelope) {
     message::Submission submission;
     submission.arrival = arrival;
-    submission.zone = message::local_zone(arrival);
+    submission.zone = message::system_zone(arrival);
     submission.context =
         request.gateway ? message::RewriteContext::Remote : message::RewriteContext::Local;
     submission.trace.door = message::Trace::Door::Pickup;

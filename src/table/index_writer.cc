@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <numeric>
 #include <utility>
 
 #include <fcntl.h>
@@ -22,8 +23,8 @@ namespace postrider::table {
 namespace {
 
 /// Entries that wait for their transaction: what a full map makes us write again.
-constexpr std::size_t kBatchCountMax = 10'000;
-constexpr std::size_t kBatchSizeMax = 4 * 1024 * 1024;
+constexpr std::size_t kBatchCountMax = 200'000;
+constexpr std::size_t kBatchSizeMax = 32 * 1024 * 1024;
 /// As lmdb_map_size: where the map starts. It doubles when it is full.
 constexpr std::size_t kMapSizeMin = 16 * 1024 * 1024;
 constexpr std::size_t kMapSizeMax = std::size_t{1} << 40;
@@ -169,8 +170,9 @@ struct IndexWriter::State {
             map_size *= 2;
             mdb_env_set_mapsize(environment.get(), map_size);
         }
-        for (const std::string& key : std::exchange(repeated, {}))
-            log.warning(index + ": duplicate entry: \"" + key + "\"");
+        std::sort(repeated.begin(), repeated.end());
+        for (const std::size_t at : std::exchange(repeated, {}))
+            log.warning(index + ": duplicate entry: \"" + shown_key(at) + "\"");
         batch.clear();
         batch_size = 0;
         return {};
@@ -190,19 +192,34 @@ struct IndexWriter::State {
         if (const int outcome = begin(transaction, entries); outcome != 0) return outcome;
         repeated.clear();
         const bool replace = options.duplicates == Duplicates::Replace;
-        for (const auto& [key, value] : batch) {
-            MDB_val stored_key = lmdb_value(key);
-            MDB_val stored_value = lmdb_value(value);
-            const int outcome = mdb_put(transaction.get(), entries, &stored_key, &stored_value,
-                                        replace ? 0 : MDB_NOOVERWRITE);
+        for (const std::size_t at : in_order_of_keys()) {
+            MDB_val key = lmdb_value(batch[at].first);
+            MDB_val value = lmdb_value(batch[at].second);
+            const int outcome =
+                mdb_put(transaction.get(), entries, &key, &value, replace ? 0 : MDB_NOOVERWRITE);
             if (outcome == MDB_KEYEXIST) {
-                if (options.duplicates != Duplicates::Ignore)
-                    repeated.push_back(options.trailing_nul ? key.substr(0, key.size() - 1) : key);
+                if (options.duplicates != Duplicates::Ignore) repeated.push_back(at);
             } else if (outcome != 0) {
                 return outcome;
             }
         }
         return mdb_txn_commit(transaction.release());
+    }
+
+    /// Positions in the batch, neighbours in the tree next to each other: each page is touched
+    /// once. Equal keys stay in the order of the source.
+    std::vector<std::size_t> in_order_of_keys() const {
+        std::vector<std::size_t> order(batch.size());
+        std::iota(order.begin(), order.end(), std::size_t{0});
+        std::stable_sort(order.begin(), order.end(), [this](std::size_t a, std::size_t b) {
+            return batch[a].first < batch[b].first;
+        });
+        return order;
+    }
+
+    std::string shown_key(std::size_t at) const {
+        const std::string& key = batch[at].first;
+        return options.trailing_nul ? key.substr(0, key.size() - 1) : key;
     }
 
     /// Owner and permissions: the source's, never wider than those of the index it replaces.
@@ -274,7 +291,7 @@ struct IndexWriter::State {
     std::size_t map_size = kMapSizeMin;
     std::vector<std::pair<std::string, std::string>> batch;
     std::size_t batch_size = 0;
-    std::vector<std::string> repeated;  ///< Keys of the batch that were there already.
+    std::vector<std::size_t> repeated;  ///< Positions in the batch whose key was there already.
 };
 
 IndexWriter::IndexWriter(std::unique_ptr<State> state) : state_(std::move(state)) {}

@@ -16,7 +16,7 @@
 #include "core/log.h"
 #include "core/log_targets.h"
 #include "message_keys.h"
-#include "table/base64.h"
+#include "core/base64.h"
 #include "table/index_table.h"
 #include "table/index_writer.h"
 #include "table/table.h"
@@ -150,7 +150,7 @@ private:
         if (!*answer) return answer;
         warn_if_empty(log_, table.name(), key, **answer);
         if (!command_.index.values_are_files) return answer;
-        auto content = table::from_base64(**answer);
+        auto content = decode_base64(**answer);
         if (content) return std::optional(std::move(*content));
         log_.fatal("table " + table.name() + ": key " + key + ": malformed BASE64 value");
         return Unexpected(ErrorCode::Invalid, "malformed BASE64 value");
@@ -205,7 +205,7 @@ int list(const Command& command, const Log& log) {
         table::for_each_entry(table.name, [&](std::string_view key, std::string_view value) {
             warn_if_empty(log, table.text(), key, value);
             if (!command.index.values_are_files) return print_pair(command, key, value);
-            const auto content = table::from_base64(value);
+            const auto content = decode_base64(value);
             if (content) return print_pair(command, key, *content);
             log.warning("table " + table.text() + ": key " + std::string(key) +
                         ": malformed BASE64 value");

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "core/ascii.h"
+#include "core/base64.h"
 #include "core/unique_fd.h"
-#include "table/base64.h"
 #include "table/file_trust.h"
 #include "table/fold.h"
 #include "table/list_syntax.h"

@@ -4,7 +4,8 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
-#include <vector>
+
+#include "message/mime_structure.h"
 
 namespace postrider::message {
 
@@ -27,39 +28,22 @@ public:
     void finish(std::string& out);
 
 private:
-    enum class Section { Header, Body };
-    enum class Type { Leaf, Multipart, Message };
-    enum class Label { SevenBit, EightBit };
-    struct Boundary {
-        std::string text;
-        Type default_type;
-    };
-    /// What one entity's header block has said so far.
-    struct Entity {
-        Type type = Type::Leaf;
-        Label label = Label::SevenBit;
-    };
-
     void piece(std::string_view text, bool line_start, bool line_end, std::string& out);
     void header_line(std::string_view text, bool line_start, bool line_end, std::string& out);
     void body_line(std::string_view text, bool line_start, bool line_end, std::string& out);
     void end_field(std::string& out);
-    void end_header_block(bool at_empty_line, std::string& out);
-    void read_content_type(std::string_view value);
-    void read_encoding(std::string_view value);
-    bool starts_part(std::string_view line);
+    void end_header_block(bool by_empty_line, std::string& out);
     void quote(std::string_view text, bool line_end, std::string& out);
 
+    MimeStructure structure_{kDepthMax, kBoundaryMax};
     std::string line_;        // What has come of the current line, up to kPieceMax.
     bool line_start_ = true;  // line_ begins a line.
-    Section section_ = Section::Header;
-    bool primary_ = true;  // The message's own header section.
-    Entity entity_;
-    std::vector<Boundary> boundaries_;
-    std::string field_;       // A Content-Type or Content-Transfer-Encoding field being read.
+    bool eight_bit_ = false;  // The header block being read says 8bit or binary.
+    bool quoting_ = false;    // The body being read becomes quoted-printable.
     bool in_field_ = false;   // Some field has begun, so that a continuation belongs to it.
-    bool captured_ = false;   // field_ holds the current field.
-    bool withheld_ = false;   // field_ has not been written: it may be replaced.
+    std::string field_;       // The current field, if it is `captured_`.
+    bool captured_ = false;   // It is Content-Type or Content-Transfer-Encoding.
+    bool withheld_ = false;   // It has not been written: it may be replaced.
     std::size_t column_ = 0;  // Of the quoted-printable line.
     char last_space_ = 0;     // A space or tab at its end, which a line end would make `=20`.
 };

@@ -1,6 +1,7 @@
 #include "message/mime_structure.h"
 
 #include <optional>
+#include <utility>
 
 #include "core/ascii.h"
 
@@ -145,6 +146,11 @@ bool MimeStructure::boundary_line(std::string_view text) {
 void MimeStructure::enter(Block block, Type type) {
     block_ = block;
     type_ = type;
+}
+
+std::string first_word(std::string_view value) {
+    auto token = Tokens(value).next();
+    return token ? std::move(token->text) : std::string();
 }
 
 }  // namespace postrider::message

@@ -26,6 +26,8 @@ public:
 
     Block block() const { return block_; }
     bool is_in_headers() const { return block_ != Block::Body; }
+    /// Of the entity whose header block we are in: its body is made of parts or is a message.
+    bool is_container() const { return type_ != Type::Leaf; }
     /// A part was nested deeper than the limit; it is taken for a plain body.
     bool is_too_deep() const { return too_deep_; }
 
@@ -56,5 +58,9 @@ private:
     std::vector<Boundary> open_;
     bool too_deep_ = false;
 };
+
+/// The first word of a structured field's value, comments left out: the encoding in
+/// `Content-Transfer-Encoding: (plain) 8bit`. Empty if there is none.
+std::string first_word(std::string_view value);
 
 }  // namespace postrider::message

@@ -53,22 +53,24 @@ void append_line(std::string& to, std::string_view line, bool folded) {
     to += '\n';
 }
 
+ParameterClass class_of(std::string_view name) {
+    if (const auto own = find_transport_parameter(name))
+        for (const auto transport : kTransports)
+            if (own->transport == transport) return ParameterClass::Service;
+    const bool has_meaning = find_parameter(name) != nullptr || is_known_to_postfix(name);
+    return has_meaning ? ParameterClass::Builtin : ParameterClass::User;
+}
+
 /// Every name that can be asked for, with its class.
 std::map<std::string, ParameterClass, std::less<>> all_names(const Settings& settings) {
     std::map<std::string, ParameterClass, std::less<>> names;
-    for (const auto* const row : parameters())
-        names.emplace(row->name, find_transport_parameter(row->name) ? ParameterClass::Service
-                                                                     : ParameterClass::Builtin);
+    const auto add = [&](std::string_view name) { names.emplace(name, class_of(name)); };
+    for (const auto* const row : parameters()) add(row->name);
     for (const auto transport : kTransports)
-        for (auto& name : transport_names(transport))
-            names.emplace(std::move(name), ParameterClass::Service);
+        for (const auto& name : transport_names(transport)) add(name);
     const auto unused = settings.unused_entries();
-    for (const auto& entry : settings.entries()) {
-        if (std::find(unused.begin(), unused.end(), &entry) != unused.end()) continue;
-        names.emplace(entry.name, is_known_to_postfix(entry.name)        ? ParameterClass::Builtin
-                                  : find_transport_parameter(entry.name) ? ParameterClass::Service
-                                                                         : ParameterClass::User);
-    }
+    for (const auto& entry : settings.entries())
+        if (std::find(unused.begin(), unused.end(), &entry) == unused.end()) add(entry.name);
     return names;
 }
 

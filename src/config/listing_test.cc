@@ -66,6 +66,8 @@ TEST(Listing, TakesEachForm) {
     form = {.only_set = true, .of_class = ParameterClass::Service};
     EXPECT_EQ(listed("smtp_destination_rate_delay = 1s\nbiff = no\n", {}, form),
               "smtp_destination_rate_delay = 1s\n");
+    form = {.of_class = ParameterClass::Service};
+    EXPECT_THAT(listed("", {}, form), Not(HasSubstr("default_destination_recipient_limit =")));
 }
 
 TEST(Listing, FoldsLongLines) {

@@ -2,6 +2,7 @@
 
 #include <string_view>
 
+#include "config/expand.h"
 #include "config/parameters.h"
 #include "core/ascii.h"
 
@@ -99,13 +100,24 @@ std::string escaped(std::string_view text) {
     return result;
 }
 
-std::string_view default_shown(const Parameter& parameter) {
+/// The value with every default in force, where main.cf's way to write it is a puzzle.
+std::string resolved(std::string_view value) {
+    const Lookup look_up = [](std::string_view name) -> std::optional<std::string_view> {
+        const auto* const row = find_parameter(name);
+        return row == nullptr ? std::nullopt : std::optional(row->default_value);
+    };
+    return expand(value, look_up).value_or({});
+}
+
+std::string default_shown(const Parameter& parameter) {
     if (parameter.name == "myhostname") return "the system's name";
     if (parameter.name == "mydomain") return "what follows the first dot of myhostname";
     if (parameter.name == "mynetworks") return "from mynetworks_style and inet_interfaces";
     if (parameter.name == "config_directory") return "where this file is";
     if (parameter.name == "mail_version") return "of the program";
-    return parameter.default_value.empty() ? "empty" : parameter.default_value;
+    std::string value(parameter.default_value);
+    if (value.find('{') != value.npos && value.find('$') != value.npos) value = resolved(value);
+    return value.empty() ? "empty" : value;
 }
 
 void append_parameter(std::string& page, const Parameter& parameter) {

@@ -115,13 +115,14 @@ const Parameter* find_parameter(std::string_view name) {
 }
 
 std::optional<TransportParameter> find_transport_parameter(std::string_view name) {
+    if (name.starts_with("default_")) return std::nullopt;
     // The longest suffix counts: `x_destination_recipient_limit` also ends in `_recipient_limit`.
     std::optional<TransportParameter> found;
     for (const auto& known : kTransportSuffixes) {
         const auto suffix = known.suffix;
         if (name.size() < suffix.size() + 2 || !name.ends_with(suffix)) continue;
         const auto transport = name.substr(0, name.size() - suffix.size() - 1);
-        if (name[transport.size()] != '_' || transport == "default") continue;
+        if (name[transport.size()] != '_') continue;
         if (!found || suffix.size() > found->suffix.size())
             found = TransportParameter{transport, suffix, known.fallback(), known.default_value};
     }

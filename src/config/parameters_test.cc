@@ -66,6 +66,7 @@ TEST(TransportParameters, AreRecognisedForAnyTransport) {
               "initial_destination_concurrency");
     EXPECT_FALSE(find_transport_parameter("relay_no_such_limit"));
     EXPECT_FALSE(find_transport_parameter("destination_rate_delay"));
+    EXPECT_FALSE(find_transport_parameter("default_destination_recipient_limit"));
 }
 
 TEST(TransportParameters, FallBackToRowsThatExist) {

@@ -130,6 +130,13 @@ std::string Settings::text(std::string_view name) const {
 }
 
 std::vector<const Entry*> Settings::unused_entries() const {
+    std::vector<const Entry*> unused;
+    for (const auto& entry : entries())
+        if (find_parameter(entry.name) == nullptr && !is_known_to_postfix(entry.name) &&
+            !find_transport_parameter(entry.name))
+            unused.push_back(&entry);
+    if (unused.empty()) return unused;  // The usual case, without the search below.
+
     std::unordered_set<std::string> referenced;
     const auto refer_all = [&](std::string_view value) {
         if (value.find('$') == value.npos) return;
@@ -139,12 +146,7 @@ std::vector<const Entry*> Settings::unused_entries() const {
     for (const auto* const row : parameters()) refer_all(row->default_value);
     for (auto& name : split_list(text("smtpd_restriction_classes")))
         referenced.insert(std::move(name));
-
-    std::vector<const Entry*> unused;
-    for (const auto& entry : entries())
-        if (find_parameter(entry.name) == nullptr && !is_known_to_postfix(entry.name) &&
-            !find_transport_parameter(entry.name) && !referenced.contains(entry.name))
-            unused.push_back(&entry);
+    std::erase_if(unused, [&](const Entry* entry) { return referenced.contains(entry->name); });
     return unused;
 }
 

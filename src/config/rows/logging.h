@@ -10,8 +10,7 @@ inline constexpr Parameter kLoggingRows[] = {
      Choice,
      Served,
      "mail",
-     "Syslog facility, default mail. Names: auth authpriv cron daemon ftp kern lpr mail news "
-     "security syslog user uucp local0..local7.",
+     "Facility of syslog that log lines go to.",
      {1, 0},
      "auth authpriv cron daemon ftp kern lpr mail news security syslog user uucp local0 local1 "
      "local2 local3 local4 local5 local6 local7"},
@@ -26,7 +25,7 @@ inline constexpr Parameter kLoggingRows[] = {
      List,
      Served,
      "/var, /dev/stdout",
-     "Allowed path prefixes for maillog_file.",
+     "Where maillog_file may be.",
      {1, 0}},
     {"maillog_file_rotate_suffix",
      Text,
@@ -54,7 +53,7 @@ inline constexpr Parameter kLoggingRows[] = {
      Integer,
      Served,
      "2",
-     "Max digits after the decimal point in delay=/delays=.",
+     "Most digits after the point in delay= and delays=.",
      {0, 6}},
     {"respectful_logging", Boolean, Moot, "${{$compatibility_level} <level {3.6} ? {no} : {yes}}",
      "Use allowlist/denylist words."},

@@ -11,17 +11,16 @@ inline constexpr Parameter kNetworkRows[] = {
      "host's own addresses."},
     {"proxy_interfaces", List, Ignored, "",
      "External addresses of NATs in front of this host (treated as own)."},
-    {"inet_protocols", List, Served, "all",
-     "Ipv4, ipv6, all (or ipv4, ipv6). An unsupported family under all is silently disabled."},
+    {"inet_protocols", List, Served, "all", "Internet protocols to use: ipv4, ipv6 or all."},
     {"tcp_windowsize", Integer, Moot, "0", "Socket buffer override, 0 = system."},
     {"mynetworks", List, Served, "",
-     "Trusted client networks. IPv6 as [addr]/bits. Default derived from mynetworks_style."},
+     "Clients that may relay: addresses and networks, IPv6 in brackets."},
     {"mynetworks_style",
      Choice,
      Served,
      "${{$compatibility_level} <level {2} ? {subnet} : {host}}",
-     "Class, subnet, host: how interface addresses become mynetworks when that is unset. host "
-     "gives /32 and /128 entries of own addresses.",
+     "What mynetworks is made of when it is not set: this host, its subnets, or the networks of "
+     "its address classes.",
      {1, 0},
      "class subnet host"},
 };

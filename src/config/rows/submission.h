@@ -7,21 +7,21 @@ namespace postrider::config::rows {
 
 inline constexpr Parameter kSubmissionRows[] = {
     {"authorized_submit_users", List, Served, "static:anyone",
-     "Login names allowed to submit through sendmail/postdrop."},
+     "Login names that may hand mail over with sendmail."},
     {"authorized_mailq_users", List, Served, "static:anyone",
      "Who may list all of the queue. Unset: root sees all, everyone else their own mail."},
     {"authorized_flush_users", List, Served, "static:anyone",
-     "Who may flush (root and mail_owner always)."},
+     "Login names that may flush the queue; root always may."},
     {"local_login_sender_maps", Tables, Refused, "static:*",
      "Envelope senders that each login name may use; * allows any."},
     {"empty_address_local_login_sender_maps_lookup_key", Text, Served, "<>",
-     "How the null sender is written there."},
+     "How local_login_sender_maps writes the null sender."},
     {"sendmail_fix_line_endings",
      Choice,
      Served,
      "always",
-     "Always strips CRs before LF on every line, strict decides from the first line, never keeps "
-     "them.",
+     "CR before LF in what sendmail reads: always removed, removed if the first line has one "
+     "(strict), or never.",
      {1, 0},
      "always strict never"},
     {"sendmail_path", Path, Moot, "/usr/sbin/sendmail", "Where sendmail is installed.", {1, 0}},
@@ -35,8 +35,8 @@ inline constexpr Parameter kSubmissionRows[] = {
     {"message_size_limit", Integer, Served, "35882577",
      "Largest message accepted, in bytes; announced as SIZE. 0 means no limit."},
     {"queue_minfree", Integer, Served, "0",
-     "Min free bytes in the queue file system to accept mail; 0 = off. SMTP server effectively "
-     "requires 1.5 times message_size_limit."},
+     "Free bytes that the queue's file system must have for mail to be accepted; 0 means no "
+     "check."},
     {"content_filter", Text, Refused, "", "External filter recorded by smtpd, pickup, qmqpd."},
     {"receive_override_options", List, Ignored, "",
      "No_unknown_recipient_checks, no_address_mappings, no_header_body_checks, no_milters."},

@@ -3,15 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "core/ascii.h"
-
-namespace postrider::config::rows {
-
-using enum Type;
-using enum Treatment;
-
-}  // namespace postrider::config::rows
-
 #include "config/rows/cleanup.h"
 #include "config/rows/identity.h"
 #include "config/rows/logging.h"
@@ -25,6 +16,7 @@ using enum Treatment;
 #include "config/rows/startup.h"
 #include "config/rows/submission.h"
 #include "config/rows/tables.h"
+#include "core/ascii.h"
 
 namespace postrider::config {
 namespace {

@@ -1,7 +1,7 @@
 // Parameters: header and body checks, rewriting, limits on content.
 #pragma once
 
-#include "config/parameters.h"
+#include "config/rows/words.h"
 
 namespace postrider::config::rows {
 

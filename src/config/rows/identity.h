@@ -1,7 +1,7 @@
 // Parameters: who we are, which domains are ours, and where mail goes.
 #pragma once
 
-#include "config/parameters.h"
+#include "config/rows/words.h"
 
 namespace postrider::config::rows {
 

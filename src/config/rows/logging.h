@@ -1,7 +1,7 @@
 // Parameters: the log.
 #pragma once
 
-#include "config/parameters.h"
+#include "config/rows/words.h"
 
 namespace postrider::config::rows {
 

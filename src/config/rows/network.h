@@ -1,7 +1,7 @@
 // Parameters: interfaces, protocols, trusted networks.
 #pragma once
 
-#include "config/parameters.h"
+#include "config/rows/words.h"
 
 namespace postrider::config::rows {
 

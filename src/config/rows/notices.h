@@ -1,7 +1,7 @@
 // Parameters: reports to senders and to the postmaster.
 #pragma once
 
-#include "config/parameters.h"
+#include "config/rows/words.h"
 
 namespace postrider::config::rows {
 

@@ -1,7 +1,7 @@
 // Parameters: retry, lifetime and concurrency.
 #pragma once
 
-#include "config/parameters.h"
+#include "config/rows/words.h"
 
 namespace postrider::config::rows {
 

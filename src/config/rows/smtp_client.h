@@ -1,7 +1,7 @@
 // Parameters: connecting to the next hop and talking to it.
 #pragma once
 
-#include "config/parameters.h"
+#include "config/rows/words.h"
 
 namespace postrider::config::rows {
 

@@ -1,7 +1,7 @@
 // Parameters: logging in at the next hop.
 #pragma once
 
-#include "config/parameters.h"
+#include "config/rows/words.h"
 
 namespace postrider::config::rows {
 

@@ -1,7 +1,7 @@
 // Parameters: tLS towards the next hop.
 #pragma once
 
-#include "config/parameters.h"
+#include "config/rows/words.h"
 
 namespace postrider::config::rows {
 

@@ -1,7 +1,7 @@
 // Parameters: start-up, processes, files and directories.
 #pragma once
 
-#include "config/parameters.h"
+#include "config/rows/words.h"
 
 namespace postrider::config::rows {
 

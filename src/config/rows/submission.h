@@ -1,7 +1,7 @@
 // Parameters: mail and orders from local commands.
 #pragma once
 
-#include "config/parameters.h"
+#include "config/rows/words.h"
 
 namespace postrider::config::rows {
 

@@ -1,7 +1,7 @@
 // Parameters: lookup tables and low-level behaviour.
 #pragma once
 
-#include "config/parameters.h"
+#include "config/rows/words.h"
 
 namespace postrider::config::rows {
 

@@ -37,7 +37,8 @@ public:
     /// may warm a connection. Set before the first attach().
     void on_begin(std::function<void()>);
 
-    /// Grants no more numbers, lets messages that have one finish until the deadline, then closes.
+    /// Grants no more numbers and lets messages that have one finish, until the deadline. Then only
+    /// the destructor is left to be called, in a later turn: the last answers are just going out.
     net::Awaitable<void> drain(MonotonicTime deadline);
 
 private:

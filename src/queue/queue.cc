@@ -409,6 +409,13 @@ net::Awaitable<Result<void>> Queue::discard(std::uint64_t number) {
                               kLeavesGarbage);
 }
 
+void Queue::forget(std::uint64_t number) {
+    const auto body = [number](Spool& spool) { return spool.discard(number); };
+    const auto ignore = [](Result<void>) {};
+    state_->submit(std::make_unique<Call<void, decltype(body), decltype(ignore)>>(kLeavesGarbage,
+                                                                                  body, ignore));
+}
+
 net::Awaitable<Result<std::vector<Lease>>> Queue::lease_due(std::size_t limit) {
     return state_->call<std::vector<Lease>>(
         [limit](Spool& spool) { return spool.lease_due(limit); });

@@ -41,6 +41,8 @@ public:
                                         std::string bytes);
     net::Awaitable<Result<void>> commit(NewMessage, std::uint32_t piece, std::string last_piece);
     net::Awaitable<Result<void>> discard(std::uint64_t number);
+    /// discard() without waiting; what fails now is dropped at the next start.
+    void forget(std::uint64_t number);
 
     net::Awaitable<Result<std::vector<Lease>>> lease_due(std::size_t limit);
     net::Awaitable<Result<std::optional<WallTime>>> next_due();

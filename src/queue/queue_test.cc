@@ -1,0 +1,168 @@
+#include "queue/queue.h"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+
+#include "queue/testing/fault_vfs.h"
+#include "queue/testing/loop.h"
+#include "queue/testing/samples.h"
+
+namespace postrider::queue {
+namespace {
+
+using Kind = mail::Disposition::Kind;
+
+class QueueTest : public ::testing::TestWithParam<Queue::Storage> {
+protected:
+    QueueTest() {
+        Spool::Options options;
+        options.directory = folder_.path();
+        options.free_space_floor = 0;
+        options.vfs = testing::FaultVfs::kName;
+        auto spool = Spool::open(options, clock_, Log(lines_, "qmgr"));
+        EXPECT_TRUE(spool);
+        queue_ = std::make_unique<Queue>(std::move(*spool), loop_.executor(), clock_,
+                                         Log(lines_, "qmgr"), GetParam());
+    }
+
+    net::Awaitable<void> submit(std::uint64_t number) {
+        const std::string content = "Subject: x\r\n\r\nhello\r\n";
+        auto message = testing::message(number, clock_.now(), {"b@example.com"}, content);
+        const auto done = co_await queue_->commit(std::move(message), 0, content);
+        (done ? accepted_ : refused_)++;
+    }
+
+    std::uint64_t reserve(std::uint32_t count) { return *loop_.run(queue_->reserve(count)); }
+
+    testing::TemporaryFolder folder_;
+    testing::FaultVfs vfs_;
+    CapturedLog lines_;
+    SystemClock clock_;
+    testing::Loop loop_;
+    std::unique_ptr<Queue> queue_;
+    int accepted_ = 0;
+    int refused_ = 0;
+};
+
+INSTANTIATE_TEST_SUITE_P(Storage, QueueTest,
+                         ::testing::Values(Queue::Storage::Thread, Queue::Storage::Inline),
+                         [](const auto& storage) {
+                             return storage.param == Queue::Storage::Thread ? "Thread" : "Inline";
+                         });
+
+TEST_P(QueueTest, CommitsThatWaitTogetherShareATransaction) {
+    const auto first = reserve(200);
+    const auto before = queue_->transaction_count();
+    for (std::uint64_t i = 0; i < 200; ++i) loop_.spawn(submit(first + i));
+    ASSERT_TRUE(loop_.run_all());
+
+    EXPECT_EQ(accepted_, 200);
+    EXPECT_LE(queue_->transaction_count() - before, 20U);
+    EXPECT_EQ(loop_.run(queue_->counts())->incoming, 200U);
+}
+
+TEST_P(QueueTest, TellsThatMailIsDue) {
+    int told = 0;
+    queue_->on_due([&] { ++told; });
+    const auto first = reserve(1);
+    EXPECT_EQ(told, 0);
+    loop_.spawn(submit(first));
+    ASSERT_TRUE(loop_.run_all());
+    EXPECT_EQ(told, 1);
+}
+
+TEST_P(QueueTest, DeliversOneMessageFromEndToEnd) {
+    loop_.spawn(submit(reserve(1)));
+    ASSERT_TRUE(loop_.run_all());
+    const auto leases = loop_.run(queue_->lease_due(10));
+    ASSERT_EQ(leases->size(), 1U);
+    EXPECT_EQ(*loop_.run(queue_->read_piece(leases->front().number, 0)),
+              "Subject: x\r\n\r\nhello\r\n");
+    Settlement settlement;
+    settlement.number = leases->front().number;
+    settlement.outcomes.push_back(testing::outcome(0, Kind::Sent));
+    settlement.finished = true;
+    EXPECT_TRUE(loop_.run(queue_->settle(settlement))->removed);
+    EXPECT_EQ(loop_.run(queue_->counts())->active, 0U);
+    EXPECT_FALSE(loop_.run(queue_->next_due())->has_value());
+}
+
+TEST_P(QueueTest, AFailingCallLeavesItsCompanionsAlone) {
+    const auto first = reserve(3);
+    loop_.spawn(submit(first));
+    loop_.spawn(submit(first));
+    loop_.spawn(submit(first + 1));
+    ASSERT_TRUE(loop_.run_all());
+    EXPECT_EQ(accepted_, 2);
+    EXPECT_EQ(refused_, 1);
+}
+
+TEST_P(QueueTest, ABrokenTransactionIsTriedAgainOneByOne) {
+    const auto first = reserve(10);
+    vfs_.fail(testing::FaultVfs::Operation::Write, 1, SQLITE_FULL);
+    for (std::uint64_t i = 0; i < 10; ++i) loop_.spawn(submit(first + i));
+    ASSERT_TRUE(loop_.run_all());
+    EXPECT_GE(accepted_, 9);
+    EXPECT_EQ(loop_.run(queue_->counts())->incoming, static_cast<std::uint64_t>(accepted_));
+}
+
+TEST_P(QueueTest, ComesBackWhenTheDiskDoes) {
+    const auto first = reserve(10);
+    vfs_.fail(testing::FaultVfs::Operation::Sync, 1, SQLITE_IOERR_FSYNC, true);
+    loop_.spawn(submit(first));
+    ASSERT_TRUE(loop_.run_all());
+    EXPECT_EQ(refused_, 1);
+
+    // Not from within a call of the storage thread: it looks for itself, and so do we.
+    queue_.reset();
+    vfs_.heal();
+    Spool::Options options;
+    options.directory = folder_.path();
+    options.vfs = testing::FaultVfs::kName;
+    options.free_space_floor = 0;
+    auto spool = Spool::open(options, clock_, Log(lines_, "qmgr"));
+    ASSERT_TRUE(spool);
+    EXPECT_EQ((*spool)->counts()->incoming, 0U);
+}
+
+TEST_P(QueueTest, PiecesNeedNoSyncOfTheirOwn) {
+    const auto number = reserve(1);
+    const std::string piece(64 * 1024, 'x');
+    const auto before = queue_->transaction_count();
+    for (std::uint32_t i = 0; i < 20; ++i) {
+        ASSERT_TRUE(loop_.run(queue_->append(number, i, piece)));
+    }
+    const auto without_promise = queue_->transaction_count() - before;
+    auto message = testing::message(number, clock_.now(), {"b@example.com"}, "");
+    message.content_length = 20 * piece.size() + 3;
+    ASSERT_TRUE(loop_.run(queue_->commit(message, 20, "end")));
+
+    EXPECT_LE(without_promise, 10U);
+    EXPECT_EQ(*loop_.run(queue_->read_piece(number, 19)), piece);
+    EXPECT_EQ(*loop_.run(queue_->read_piece(number, 20)), "end");
+}
+
+TEST_P(QueueTest, HoldsAllInBatches) {
+    const std::uint64_t count = Spool::kBatch + 100;
+    const auto first = reserve(static_cast<std::uint32_t>(count));
+    for (std::uint64_t i = 0; i < count; ++i) loop_.spawn(submit(first + i));
+    ASSERT_TRUE(loop_.run_all());
+    EXPECT_EQ(*loop_.run(queue_->hold(std::nullopt)), count);
+    EXPECT_EQ(loop_.run(queue_->counts())->hold, count);
+}
+
+TEST_P(QueueTest, FinishesWhatWaitsBeforeItEnds) {
+    const auto first = reserve(50);
+    for (std::uint64_t i = 0; i < 50; ++i) loop_.spawn(submit(first + i));
+    // One turn, so that the coroutines have asked; then the end comes.
+    loop_.run_while([polls = 0]() mutable { return ++polls < 60; });
+    queue_.reset();
+    ASSERT_TRUE(loop_.run_all());
+    EXPECT_EQ(accepted_, 50);
+}
+
+}  // namespace
+}  // namespace postrider::queue

@@ -1,0 +1,240 @@
+// What the spool promises when the disk fails or the power goes: D2 to D6, R3 to R5.
+#include <random>
+#include <set>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+
+#include "queue/spool.h"
+#include "queue/testing/fault_vfs.h"
+#include "queue/testing/samples.h"
+
+namespace postrider::queue {
+namespace {
+
+using Operation = testing::FaultVfs::Operation;
+using Kind = mail::Disposition::Kind;
+
+/// A spool on a disk that can fail, and the two books: what was accepted, what was refused.
+class Disk {
+public:
+    explicit Disk(unsigned seed) : random_(seed) { start(); }
+
+    testing::FaultVfs& vfs() { return vfs_; }
+    Spool& spool() { return *spool_; }
+
+    void start() {
+        Spool::Options options;
+        options.directory = folder_.path();
+        options.free_space_floor = 0;
+        options.vfs = testing::FaultVfs::kName;
+        auto opened = Spool::open(options, clock_, Log(lines_, "qmgr"));
+        ASSERT_TRUE(opened) << opened.error().message;
+        spool_ = std::move(*opened);
+    }
+
+    void cut_power() {
+        vfs_.cut_power();
+        spool_.reset();
+        vfs_.restore_power(random_);
+        start();
+    }
+
+    /// One transaction with one new message of some size.
+    bool submit() {
+        const std::string content(1 + random_() % 20000, 'x');
+        if (next_ == end_ && !reserve()) return false;
+        const std::uint64_t number = next_++;
+        const auto message = testing::message(number, clock_.now(), {"b@example.com"}, content);
+        bool accepted = spool_->begin().has_value();
+        if (accepted) {
+            accepted = spool_->commit(message, 0, content).has_value();
+            accepted = spool_->commit_transaction().has_value() && accepted;
+        }
+        (accepted ? accepted_ : refused_).insert(number);
+        clock_.advance(std::chrono::seconds{1});
+        return accepted;
+    }
+
+    /// One transaction that delivers the oldest message.
+    void deliver() {
+        if (!spool_->begin()) return;
+        const auto leases = spool_->lease_due(1);
+        const bool leased = spool_->commit_transaction() && leases && !leases->empty();
+        if (!leased) return;
+        Settlement settlement;
+        settlement.number = leases->front().number;
+        settlement.outcomes.push_back(testing::outcome(0, Kind::Sent));
+        settlement.finished = true;
+        // A promise of ours that is not kept by the disk is kept by asking again.
+        for (int attempt = 0; attempt < 3; ++attempt) {
+            if (spool_->is_broken()) (void)spool_->reopen();
+            if (!spool_->begin()) continue;
+            const auto settled = spool_->settle(settlement);
+            if (spool_->commit_transaction() && settled) {
+                delivered_.insert(settlement.number);
+                return;
+            }
+        }
+        unsure_.insert(settlement.number);
+    }
+
+    std::set<std::uint64_t> stored() {
+        std::set<std::uint64_t> numbers;
+        const auto list = spool_->list(0, 100000);
+        EXPECT_TRUE(list);
+        for (const auto& each : *list) numbers.insert(each.number);
+        return numbers;
+    }
+
+    /// Nothing accepted is missing, nothing refused and nothing delivered is back.
+    std::string ledger() {
+        const auto there = stored();
+        std::string wrong;
+        for (const auto number : accepted_) {
+            const bool gone = delivered_.contains(number) || unsure_.contains(number);
+            if (!gone && !there.contains(number)) wrong += " lost " + std::to_string(number);
+        }
+        for (const auto number : there) {
+            if (refused_.contains(number)) wrong += " refused " + std::to_string(number);
+            if (delivered_.contains(number)) wrong += " again " + std::to_string(number);
+        }
+        const auto checked = spool_->check();
+        if (!checked) wrong += " " + checked.error().message;
+        return wrong;
+    }
+
+    std::mt19937& random() { return random_; }
+
+private:
+    bool reserve() {
+        if (!spool_->begin()) return false;
+        const auto first = spool_->reserve(1000);
+        if (!spool_->commit_transaction() || !first) return false;
+        next_ = *first;
+        end_ = *first + 1000;
+        return true;
+    }
+
+    std::mt19937 random_;
+    testing::TemporaryFolder folder_;
+    testing::FaultVfs vfs_;
+    CapturedLog lines_;
+    ManualClock clock_;
+    std::unique_ptr<Spool> spool_;
+    std::uint64_t next_ = 0;
+    std::uint64_t end_ = 0;
+    std::set<std::uint64_t> accepted_;
+    std::set<std::uint64_t> refused_;
+    std::set<std::uint64_t> delivered_;
+    std::set<std::uint64_t> unsure_;
+};
+
+unsigned new_seed() {
+    return std::random_device{}();
+}
+
+TEST(SpoolFaults, APowerCutLosesNothingAccepted) {
+    for (int round = 0; round < 15; ++round) {
+        const unsigned seed = new_seed();
+        SCOPED_TRACE("seed " + std::to_string(seed));
+        Disk disk(seed);
+        for (int cut = 0; cut < 3; ++cut) {
+            for (unsigned i = 0; i < 1 + disk.random()() % 12; ++i) {
+                EXPECT_TRUE(disk.submit());
+                if (disk.random()() % 3 == 0) disk.deliver();
+            }
+            // In the middle of a transaction, too.
+            if (cut == 1) {
+                ASSERT_TRUE(disk.spool().begin());
+                (void)disk.spool().reserve(1);
+            }
+            disk.cut_power();
+            ASSERT_EQ(disk.ledger(), "");
+        }
+    }
+}
+
+TEST(SpoolFaults, WithoutSyncsThePowerCutTestWouldFail) {
+    bool noticed = false;
+    for (int round = 0; round < 5 && !noticed; ++round) {
+        Disk disk(new_seed());
+        disk.vfs().lie_about_syncs();
+        for (int i = 0; i < 10; ++i) EXPECT_TRUE(disk.submit());
+        disk.cut_power();
+        noticed = disk.ledger() != "";
+    }
+    EXPECT_TRUE(noticed);
+}
+
+struct Fault {
+    Operation operation;
+    int code;
+    bool for_good;
+};
+
+class SpoolFaultSweep : public ::testing::TestWithParam<Fault> {};
+
+TEST_P(SpoolFaultSweep, AcceptedIsThereRefusedIsNotEvenAfterAPowerCut) {
+    const Fault fault = GetParam();
+    for (int nth = 1; nth <= 16; ++nth) {
+        const unsigned seed = new_seed();
+        SCOPED_TRACE("operation " + std::to_string(nth) + ", seed " + std::to_string(seed));
+        Disk disk(seed);
+        ASSERT_TRUE(disk.submit());
+        disk.vfs().fail(fault.operation, nth, fault.code, fault.for_good);
+        for (int i = 0; i < 5; ++i) {
+            disk.submit();
+            if (i % 2 == 1) disk.deliver();
+        }
+        // Half of the runs see the power fail right after the trouble, half see the disk mended.
+        if (nth % 2 == 0) {
+            disk.vfs().heal();
+            ASSERT_TRUE(disk.spool().reopen());
+            ASSERT_EQ(disk.ledger(), "") << "after mending";
+            EXPECT_TRUE(disk.submit());
+            disk.deliver();
+        }
+        disk.cut_power();
+        ASSERT_EQ(disk.ledger(), "");
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Faults, SpoolFaultSweep,
+                         ::testing::Values(Fault{Operation::Sync, SQLITE_IOERR_FSYNC, false},
+                                           Fault{Operation::Sync, SQLITE_IOERR_FSYNC, true},
+                                           Fault{Operation::Write, SQLITE_IOERR_WRITE, false},
+                                           Fault{Operation::Write, SQLITE_FULL, false},
+                                           Fault{Operation::Write, SQLITE_FULL, true}));
+
+TEST(SpoolFaults, ASyncThatFailsForGoodMeansNoAcceptanceAtAll) {
+    Disk disk(new_seed());
+    ASSERT_TRUE(disk.submit());
+    disk.vfs().fail(Operation::Sync, 1, SQLITE_IOERR_FSYNC, true);
+
+    EXPECT_FALSE(disk.submit());
+    EXPECT_TRUE(disk.spool().is_broken());
+    EXPECT_FALSE(disk.submit());
+    EXPECT_FALSE(disk.spool().reopen());
+
+    disk.vfs().heal();
+    ASSERT_TRUE(disk.spool().reopen());
+    EXPECT_EQ(disk.ledger(), "");
+    EXPECT_TRUE(disk.submit());
+    EXPECT_EQ(disk.ledger(), "");
+}
+
+TEST(SpoolFaults, TheMessageAfterAFailedSyncIsFine) {
+    Disk disk(new_seed());
+    ASSERT_TRUE(disk.submit());
+    disk.vfs().fail(Operation::Sync, 1, SQLITE_IOERR_FSYNC);
+    (void)disk.submit();
+    EXPECT_FALSE(disk.spool().is_broken());
+    EXPECT_TRUE(disk.submit());
+    disk.cut_power();
+    EXPECT_EQ(disk.ledger(), "");
+}
+
+}  // namespace
+}  // namespace postrider::queue

@@ -98,7 +98,8 @@ TEST(Frames, AreFoundWhole) {
     for (std::size_t length = 0; length < bytes.size(); ++length) {
         EXPECT_FALSE(find_frame(std::string_view(bytes).substr(0, length))->has_value());
     }
-    const auto frame = **find_frame(bytes + "next");
+    bytes += "next";
+    const auto frame = **find_frame(bytes);
     EXPECT_EQ(frame.type, FrameType::Piece);
     EXPECT_EQ(frame.number, 0x123456789aU);
     EXPECT_EQ(frame.payload, "content");

@@ -104,7 +104,8 @@ TEST(Crash, AKillAtAnyInstantLosesNothing) {
         ASSERT_TRUE(spool) << spool.error().message;
         ASSERT_TRUE((*spool)->check());
         std::set<std::uint64_t> there;
-        for (const auto& each : *(*spool)->list(0, 1000000)) there.insert(each.number);
+        const auto list = (*spool)->list(0, 1000000);
+        for (const auto& each : *list) there.insert(each.number);
         for (const std::uint64_t number : settled) ASSERT_FALSE(there.contains(number)) << number;
         for (const std::uint64_t number : accepted) {
             ASSERT_TRUE(there.contains(number) || intended.contains(number)) << number;

@@ -49,7 +49,7 @@ protected:
 
     static RemoteInbox::Options patience() {
         RemoteInbox::Options options;
-        options.patience = std::chrono::milliseconds{200};
+        options.patience = std::chrono::milliseconds{1500};
         return options;
     }
     void start_server() {
@@ -95,9 +95,8 @@ protected:
     }
     std::uint64_t stored() { return loop_.run(queue_->counts())->incoming; }
     void turn() {
-        boost::asio::steady_timer timer(loop_.executor(), std::chrono::milliseconds{30});
-        loop_.spawn(timer.async_wait(boost::asio::use_awaitable));
-        loop_.run_all();
+        const auto end = clock_.monotonic() + std::chrono::milliseconds{50};
+        loop_.run_while([&] { return clock_.monotonic() < end; });
     }
     void send(const UniqueFd& fd, std::string_view bytes) {
         (void)!::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -141,14 +140,14 @@ TEST_F(InboxTest, TakesMessagesInTheSameProcess) {
 
 TEST_F(InboxTest, TakesMessagesFromAnotherProcess) {
     connect();
-    for (int i = 0; i < 1000; ++i) loop_.spawn(submit(*inbox_, 0, "end\r\n"));
+    for (int i = 0; i < 400; ++i) loop_.spawn(submit(*inbox_, 0, "end\r\n"));
     ASSERT_TRUE(loop_.run_all());
-    EXPECT_EQ(accepted_.size(), 1000U);
-    EXPECT_EQ(stored(), 1000U);
+    EXPECT_EQ(accepted_.size(), 400U);
+    EXPECT_EQ(stored(), 400U);
     EXPECT_EQ(begun_, 1);
-    const auto found = loop_.run(queue_->find(accepted_[500]));
+    const auto found = loop_.run(queue_->find(accepted_[300]));
     ASSERT_TRUE(found->has_value());
-    EXPECT_EQ((*found)->id, accepted_[500]);
+    EXPECT_EQ((*found)->id, accepted_[300]);
 }
 
 TEST_F(InboxTest, TakesLargeMessages) {
@@ -235,7 +234,6 @@ TEST_F(InboxTest, DrainsInGoodOrder) {
     auto message = testing::message(ticket->number, ticket->created, {"b@example.com"}, "x\r\n");
     message.ticket = *ticket;
     EXPECT_TRUE(loop_.run(inbox_->commit(message, "x\r\n")));
-    ASSERT_TRUE(loop_.run_all());
     EXPECT_TRUE(drained);
     EXPECT_EQ(loop_.run(inbox_->open()).error().code, ErrorCode::Unavailable);
 }

@@ -176,7 +176,7 @@ void Queue::State::run_soon() {
             jobs.swap(state->waiting);
         }
         state->run(std::move(jobs));
-        state->tidy();
+        if (!state->transaction_open) state->tidy();
     });
 }
 

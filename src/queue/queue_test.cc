@@ -116,16 +116,9 @@ TEST_P(QueueTest, ComesBackWhenTheDiskDoes) {
     ASSERT_TRUE(loop_.run_all());
     EXPECT_EQ(refused_, 1);
 
-    // Not from within a call of the storage thread: it looks for itself, and so do we.
-    queue_.reset();
     vfs_.heal();
-    Spool::Options options;
-    options.directory = folder_.path();
-    options.vfs = testing::FaultVfs::kName;
-    options.free_space_floor = 0;
-    auto spool = Spool::open(options, clock_, Log(lines_, "qmgr"));
-    ASSERT_TRUE(spool);
-    EXPECT_EQ((*spool)->counts()->incoming, 0U);
+    ASSERT_TRUE(loop_.run_while([&] { return !loop_.run(queue_->counts()); }));
+    EXPECT_EQ(loop_.run(queue_->counts())->incoming, 0U);
 }
 
 TEST_P(QueueTest, PiecesNeedNoSyncOfTheirOwn) {

@@ -122,6 +122,8 @@ int open_file(sqlite3_vfs*, const char* path, sqlite3_file* file, int flags, int
     return SQLITE_OK;
 }
 int delete_file(sqlite3_vfs*, const char* path, int sync) {
+    if (current->is_dark()) return SQLITE_IOERR_DELETE;
+    current->removed(path);
     return current->real()->xDelete(current->real(), path, sync);
 }
 int access_file(sqlite3_vfs*, const char* path, int flags, int* result) {
@@ -180,6 +182,10 @@ FaultVfs::Image& FaultVfs::open(const std::string& path) {
     const auto [place, is_new] = images_.try_emplace(path);
     if (is_new) place->second.durable = contents(path);
     return place->second;
+}
+
+void FaultVfs::removed(const std::string& path) {
+    images_.erase(path);
 }
 
 void FaultVfs::synced(Image& image) {

@@ -56,6 +56,7 @@ public:
     int before(Operation);
     bool is_dark() const { return dark_; }
     void synced(Image&);
+    void removed(const std::string& path);
     sqlite3_vfs* real() const { return real_; }
 
 private:

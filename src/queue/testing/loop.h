@@ -34,7 +34,7 @@ public:
         context_.restart();
         while (condition()) {
             if (std::chrono::steady_clock::now() > deadline) return false;
-            context_.run_one_for(std::chrono::milliseconds{100});
+            context_.run_one_for(std::chrono::milliseconds{10});
             context_.restart();
         }
         return true;

@@ -21,6 +21,10 @@ Unexpected fatal(std::string text) {
     return Unexpected(ErrorCode::Invalid, std::move(text));
 }
 
+char first_of(std::string_view value) {
+    return value.empty() ? '\0' : value.front();
+}
+
 Mode mode_of_name(std::string_view name) {
     const std::string_view base = name.substr(name.rfind('/') + 1);
     if (base == "mailq") return Mode::ListQueue;
@@ -119,7 +123,7 @@ private:
             case 'V':
                 return envelope_id(value);
             case 'X':
-                if (value.front() == 'V') return fatal("-XV option not supported");
+                if (first_of(value) == 'V') return fatal("-XV option not supported");
                 return fatal("unsupported: -X" + std::string(value));
             case 'b':
                 return mode(value);
@@ -186,7 +190,7 @@ private:
     }
 
     Result<void> mode(std::string_view value) {
-        switch (value.front()) {
+        switch (first_of(value)) {
             case 'd':
             case 'l':
                 options_.mode = Mode::Daemon;
@@ -208,23 +212,23 @@ private:
                 options_.mode = Mode::StandAlone;
                 break;
             default:
-                return fatal("unsupported: -b" + std::string(1, value.front()));
+                return fatal("unsupported: -b" + std::string(value.substr(0, 1)));
         }
         return {};
     }
 
     Result<void> queue(std::string_view value) {
-        if (is_ascii_digit(value.front())) {
+        if (is_ascii_digit(first_of(value))) {
             // `-bd -q30m` is how the historic daemon was started; `-q30m` alone runs nothing here.
             interval_asked_ = true;
-        } else if (value.front() == 'I') {
+        } else if (first_of(value) == 'I') {
             options_.mode = Mode::FlushId;
             options_.argument = std::string(value.substr(1));
-        } else if (value.front() == 'R') {
+        } else if (first_of(value) == 'R') {
             options_.mode = Mode::FlushSite;
             options_.argument = std::string(value.substr(1));
         } else {
-            return fatal("-q" + std::string(1, value.front()) + " is not implemented");
+            return fatal("-q" + std::string(value.substr(0, 1)) + " is not implemented");
         }
         return {};
     }

@@ -48,7 +48,7 @@ net::Awaitable<Result<smtp::Reply>> exchange(Channel&, std::string_view command,
 /// known to be dead.
 class StreamChannel final : public Channel {
 public:
-    StreamChannel(std::unique_ptr<net::Stream>, boost::asio::any_io_executor, const Clock&);
+    StreamChannel(std::unique_ptr<net::Stream>, boost::asio::any_io_executor);
     ~StreamChannel() override;
 
     net::Awaitable<Result<void>> send(std::string_view bytes, unsigned replies,

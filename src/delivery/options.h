@@ -4,7 +4,9 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "delivery/destination.h"
@@ -35,7 +37,6 @@ struct RouteOptions {
     std::string default_transport = "smtp";   ///< `transport[:nexthop]`
     std::vector<std::string> local_domains;   ///< mydestination, lower case.
     std::string recipient_delimiter;          ///< Characters; empty: none.
-    std::string myhostname;                   ///< For the null recipient's lookup key.
     bool parent_domain_matches = false;       ///< transport_maps: `parent` instead of `.parent`.
     std::uint16_t default_port = 25;          ///< smtp_tcp_port
     PortNames ports = PortNames::standard();  ///< known_tcp_ports

@@ -44,6 +44,7 @@ private:
                           const mail::Address& recipient) const;
     table::Answer find_transport(const mail::Address& recipient) const;
     table::Answer find_relayhost(const mail::Address& sender) const;
+    bool is_local(const mail::Address& recipient) const;
 
     const RouteOptions& options_;
     const Maps& maps_;

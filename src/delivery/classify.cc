@@ -1,0 +1,298 @@
+#include "delivery/classify.h"
+
+#include <fmt/format.h>
+
+#include "core/ascii.h"
+#include "core/log.h"
+#include "delivery/known_answers.h"
+
+namespace postrider::delivery {
+
+namespace {
+
+using mail::Disposition;
+using mail::EnhancedStatus;
+
+Verdict deferred(EnhancedStatus status, std::string text, Reach reach) {
+    Verdict verdict;
+    verdict.disposition.kind = Disposition::Kind::Deferred;
+    verdict.disposition.status = status;
+    verdict.disposition.text = printable(text);
+    verdict.reach = reach;
+    return verdict;
+}
+
+Verdict bounced(EnhancedStatus status, std::string text, Reach reach) {
+    Verdict verdict = deferred(status, std::move(text), reach);
+    verdict.disposition.kind = Disposition::Kind::Bounced;
+    return verdict;
+}
+
+// A refusal of ours to give up: 5.7.8 becomes 4.7.8.
+EnhancedStatus softened(EnhancedStatus status) {
+    status.status_class = 4;
+    return status;
+}
+
+/// What the peer is doing to us while we wait, for `lost connection with H while ...`.
+std::string_view activity(Stage stage) {
+    switch (stage) {
+        case Stage::Connect:
+        case Stage::Greeting:
+            return "receiving the initial server greeting";
+        case Stage::Ehlo:
+            return "performing the EHLO handshake";
+        case Stage::Helo:
+            return "performing the HELO handshake";
+        case Stage::StartTls:
+            return "receiving the STARTTLS response";
+        case Stage::Tls:
+            return "performing the TLS handshake";
+        case Stage::Auth:
+            return "performing SASL authentication";
+        case Stage::Mail:
+            return "sending MAIL FROM";
+        case Stage::Rcpt:
+            return "sending RCPT TO";
+        case Stage::Data:
+            return "sending DATA command";
+        case Stage::Content:
+            return "sending message body";
+        case Stage::EndOfData:
+            return "sending end of data -- message may be sent more than once";
+        case Stage::Rset:
+            return "sending final RSET";
+        case Stage::Quit:
+            return "sending QUIT";
+    }
+    return "";
+}
+
+std::string_view command(Stage stage) {
+    switch (stage) {
+        case Stage::Mail:
+            return "MAIL FROM command";
+        case Stage::Rcpt:
+            return "RCPT TO command";
+        case Stage::Data:
+            return "DATA command";
+        case Stage::Content:
+            return "BDAT command";
+        case Stage::EndOfData:
+            return "end of DATA command";
+        case Stage::Rset:
+            return "final RSET command";
+        case Stage::Quit:
+            return "QUIT command";
+        case Stage::Connect:
+        case Stage::Greeting:
+        case Stage::Ehlo:
+        case Stage::Helo:
+        case Stage::StartTls:
+        case Stage::Tls:
+        case Stage::Auth:
+            return "";
+    }
+    return "";
+}
+
+std::string said(Stage stage, const smtp::Reply& reply, const Peer& peer) {
+    return fmt::format("host {} said: {} (in reply to {})", peer.name(), smtp::log_text(reply),
+                       command(stage));
+}
+
+// Scripts know this text with the line break shown as `?`.
+std::string joined_by_question_mark(const smtp::Reply& reply) {
+    std::string text;
+    for (std::size_t i = 0; i < reply.lines.size(); ++i) {
+        const bool last = i + 1 == reply.lines.size();
+        text +=
+            fmt::format("{}{}{}{}", reply.code, last ? ' ' : '-', reply.lines[i], last ? "" : "?");
+    }
+    return text;
+}
+
+Reach reach_of_refusal(Stage stage, const smtp::Reply& reply) {
+    // RFC 5321 3.8: the server closes after 421, whatever it was asked.
+    if (reply.code == 421) return Reach::Destination;
+    return stage == Stage::Rcpt ? Reach::Recipient : Reach::Message;
+}
+
+// The mailbox of the account is full, so it may not send: not the recipient's mailbox, which is
+// not known yet at MAIL.
+bool is_over_quota_at_mail(Stage stage, const smtp::Reply& reply) {
+    if (stage != Stage::Mail || (reply.code != 552 && reply.code != 452)) return false;
+    if (reply.status() == EnhancedStatus(5, 2, 2) || reply.status() == EnhancedStatus(4, 2, 2)) {
+        return true;
+    }
+    const std::string text = ascii_lowercase(smtp::log_text(reply));
+    return text.find("quota") != std::string::npos;
+}
+
+Verdict refused_in_transaction(Stage stage, const smtp::Reply& reply, const Peer& peer) {
+    const EnhancedStatus status = reply.status_or_generic();
+    if (reply.is_transient() || reply.is_permanent()) {
+        if (find_account_trouble(reply) || is_over_quota_at_mail(stage, reply)) {
+            return deferred(softened(status), said(stage, reply, peer), Reach::Account);
+        }
+        if (reply.is_permanent()) {
+            return bounced(status, said(stage, reply, peer), reach_of_refusal(stage, reply));
+        }
+        return deferred(status, said(stage, reply, peer), reach_of_refusal(stage, reply));
+    }
+    // A success where none can be, or a code of no class: who is out of step must not decide about
+    // mail. Postfix bounces here; doubt means deferred.
+    return deferred({4, 5, 0}, "Protocol error: " + said(stage, reply, peer), Reach::Session);
+}
+
+Verdict refused(Stage stage, const smtp::Reply& reply, const Peer& peer) {
+    const EnhancedStatus status = softened(reply.status_or_generic());
+    switch (stage) {
+        case Stage::StartTls:
+            return deferred(status,
+                            fmt::format("TLS is required, but host {} refused to start TLS: {}",
+                                        peer.name(), smtp::log_text(reply)),
+                            Reach::Session);
+        case Stage::Auth:
+            return deferred(status,
+                            fmt::format("SASL authentication failed; server {} said: {}",
+                                        peer.name(), joined_by_question_mark(reply)),
+                            Reach::Account);
+        case Stage::Connect:
+        case Stage::Greeting:
+        case Stage::Ehlo:
+        case Stage::Helo:
+        case Stage::Tls:
+            return deferred(status,
+                            fmt::format("host {} refused to talk to me: {}", peer.name(),
+                                        smtp::log_text(reply)),
+                            Reach::Session);
+        case Stage::Mail:
+        case Stage::Rcpt:
+        case Stage::Data:
+        case Stage::Content:
+        case Stage::EndOfData:
+        case Stage::Rset:
+        case Stage::Quit:
+            return refused_in_transaction(stage, reply, peer);
+    }
+    return local_trouble("unexpected reply");
+}
+
+}  // namespace
+
+std::string Peer::name() const {
+    return fmt::format("{}[{}]", host, address);
+}
+
+std::string Peer::with_port() const {
+    return fmt::format("{}[{}]:{}", host, address, port);
+}
+
+Verdict classify(Stage stage, const smtp::Reply& reply, const Peer& peer) {
+    Verdict verdict = refused(stage, reply, peer);
+    verdict.disposition.remote_mta = peer.host;
+    verdict.disposition.diagnostic = smtp::log_text(reply);
+    return verdict;
+}
+
+Verdict classify(Stage stage, const Error& error, const Peer& peer) {
+    if (stage == Stage::Connect) {
+        return deferred({4, 4, 1}, error.message, Reach::Session);
+    }
+    switch (error.code) {
+        case ErrorCode::Timeout:
+            return deferred({4, 4, 2},
+                            fmt::format("conversation with {} timed out while {}", peer.name(),
+                                        activity(stage)),
+                            Reach::Session);
+        case ErrorCode::Connection:
+        case ErrorCode::Cancelled:
+            return deferred(
+                {4, 4, 2},
+                fmt::format("lost connection with {} while {}", peer.name(), activity(stage)),
+                Reach::Session);
+        case ErrorCode::Protocol:
+            return deferred({4, 5, 0},
+                            fmt::format("Protocol error: host {}: {} while {}", peer.name(),
+                                        error.message, activity(stage)),
+                            Reach::Session);
+        case ErrorCode::Io:
+        case ErrorCode::DiskFull:
+        case ErrorCode::NotFound:
+        case ErrorCode::Denied:
+        case ErrorCode::Invalid:
+        case ErrorCode::Limit:
+        case ErrorCode::Corrupt:
+        case ErrorCode::Unavailable:
+            break;
+    }
+    return local_trouble(
+        fmt::format("local data error while talking to {}: {}", peer.name(), error.message));
+}
+
+Verdict lookup_failure(const Error& error, bool is_relayhost) {
+    if (error.code != ErrorCode::NotFound) {
+        return deferred({4, 4, 3}, error.message, Reach::Destination);
+    }
+    if (is_relayhost) return deferred({4, 3, 5}, error.message, Reach::Destination);
+    return bounced({5, 4, 4}, error.message, Reach::Destination);
+}
+
+Verdict tls_failure(TlsTrouble trouble, const Peer& peer) {
+    switch (trouble) {
+        case TlsTrouble::NotOffered:
+            return deferred(
+                {4, 7, 4},
+                fmt::format("TLS is required, but was not offered by host {}", peer.name()),
+                Reach::Session);
+        case TlsTrouble::Handshake:
+            return deferred({4, 7, 5}, "Cannot start TLS: handshake failure", Reach::Session);
+        case TlsTrouble::NotVerified:
+            return deferred({4, 7, 5}, "Server certificate not verified", Reach::Session);
+        case TlsTrouble::Configuration:
+            return deferred({4, 7, 5}, "client TLS configuration problem", Reach::Destination);
+    }
+    return local_trouble("TLS");
+}
+
+Verdict no_common_mechanism(const Peer& peer, bool offered_any) {
+    if (!offered_any) {
+        return deferred(
+            {4, 7, 0},
+            fmt::format("SASL authentication failed: server {} offered no compatible "
+                        "authentication mechanisms for this type of connection security",
+                        peer.name()),
+            Reach::Account);
+    }
+    return deferred({4, 7, 0},
+                    fmt::format("SASL authentication failed; cannot authenticate to server {}: no "
+                                "mechanism available",
+                                peer.name()),
+                    Reach::Account);
+}
+
+Verdict too_big(std::uint64_t size, std::uint64_t limit, const Peer& peer) {
+    return bounced(
+        {5, 3, 4},
+        fmt::format("message size {} exceeds size limit {} of server {}", size, limit, peer.name()),
+        Reach::Message);
+}
+
+Verdict smtputf8_missing(const Peer& peer) {
+    return bounced({5, 6, 7},
+                   fmt::format("SMTPUTF8 is required, but was not offered by host {}", peer.name()),
+                   Reach::Message);
+}
+
+Verdict local_trouble(std::string text) {
+    return deferred({4, 3, 0}, std::move(text), Reach::Message);
+}
+
+bool is_transaction_full(const smtp::Reply& reply) {
+    if (reply.code != 452 && reply.code != 552) return false;
+    const auto status = reply.status();
+    return !status || *status == EnhancedStatus(4, 5, 3) || *status == EnhancedStatus(5, 5, 3);
+}
+
+}  // namespace postrider::delivery

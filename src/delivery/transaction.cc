@@ -1,0 +1,471 @@
+#include "delivery/transaction.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "core/ascii.h"
+#include "message/outgoing.h"
+#include "queue/checksum.h"
+#include "smtp/commands.h"
+
+namespace postrider::delivery {
+
+namespace {
+
+// Chunks sent ahead of their replies: enough to keep a long line full, few enough that a refusal
+// in the middle wastes little.
+constexpr unsigned kChunksAhead = 4;
+
+struct Addressee {
+    explicit Addressee(const queue::QueuedRecipient& who) : queued(&who) {}
+
+    const queue::QueuedRecipient* queued;
+    bool accepted = false;
+    bool done = false;  // Settled or left over.
+};
+
+mail::Disposition sent(const smtp::Reply& reply, const Peer& peer) {
+    mail::Disposition disposition;
+    disposition.kind = mail::Disposition::Kind::Sent;
+    disposition.status = reply.status_or_generic();
+    disposition.text = smtp::log_text(reply);
+    disposition.remote_mta = peer.host;
+    disposition.diagnostic = disposition.text;
+    return disposition;
+}
+
+bool needs_smtputf8(const queue::Lease& lease, const std::vector<Addressee>& addressees) {
+    const auto is_plain = [](const mail::Address& address) {
+        return is_ascii(address.local_part) && is_ascii(address.domain);
+    };
+    return lease.envelope.smtputf8 || !is_plain(lease.envelope.reverse_path) ||
+           std::any_of(addressees.begin(), addressees.end(), [&](const Addressee& addressee) {
+               return !is_plain(addressee.queued->recipient.address);
+           });
+}
+
+// The dialogue of one transaction. Lives in the frame of transact().
+class Dialogue {
+public:
+    Dialogue(Session& session, const queue::Lease& lease, ContentSource& content,
+             const TransactionOptions& options, const Clock& clock, const Log& log,
+             TransactionMarks& marks)
+        : session_(session),
+          lease_(lease),
+          content_(content),
+          options_(options),
+          clock_(clock),
+          log_(log),
+          marks_(marks),
+          offers_(session.capabilities) {}
+
+    net::Awaitable<Outcomes> run(const std::vector<std::uint32_t>& ordinals);
+
+private:
+    // The phases. Each returns false when the dialogue cannot go on; everything is settled then.
+    net::Awaitable<bool> say_in_one_flight();
+    net::Awaitable<bool> say_one_by_one();
+    net::Awaitable<bool> hear_envelope();
+    net::Awaitable<void> finish_data(bool asked);
+    net::Awaitable<void> send_content();
+    net::Awaitable<void> finish_chunks();
+    net::Awaitable<void> abandon();
+
+    // Content.
+    net::Awaitable<bool> read_next();
+    void make_encoder(bool chunked);
+
+    net::Awaitable<bool> send(std::string_view bytes, unsigned replies, Stage,
+                              std::chrono::seconds timeout);
+    net::Awaitable<std::optional<smtp::Reply>> hear(Stage, std::chrono::seconds timeout);
+
+    void judge_mail(const smtp::Reply&);
+    void judge_recipient(Addressee&, const smtp::Reply&);
+    void judge_accepted(Stage, const smtp::Reply&);
+    void settle(Addressee&, mail::Disposition);
+    void settle_rest(const Verdict&, bool accepted_only = false);
+    void note(const Verdict&);
+    void lose(Stage, const Error&);
+    bool any_accepted() const;
+    MonotonicTime after(std::chrono::seconds timeout) const { return clock_.monotonic() + timeout; }
+
+    Session& session_;
+    const queue::Lease& lease_;
+    ContentSource& content_;
+    const TransactionOptions& options_;
+    const Clock& clock_;
+    const Log& log_;
+    TransactionMarks& marks_;
+    const smtp::Capabilities& offers_;
+
+    std::vector<Addressee> addressees_;
+    std::string mail_command_;
+    std::vector<std::string> rcpt_commands_;  // In the order of addressees_.
+    Outcomes outcomes_;
+    unsigned heard_ = 0;
+    bool broken_ = false;         // The session cannot be used any more.
+    bool mail_accepted_ = false;  // A transaction is open at the server.
+
+    bool downgrade_ = false;
+    std::optional<message::OutgoingEncoder> encoder_;
+    queue::Checksum checksum_;
+    std::uint32_t piece_ = 0;
+    std::uint64_t read_ = 0;
+    std::string outgoing_;   // The piece on its way out, as it goes over the wire.
+    bool complete_ = false;  // outgoing_ ends the content, and the checksum was right.
+};
+
+net::Awaitable<Outcomes> Dialogue::run(const std::vector<std::uint32_t>& ordinals) {
+    for (const queue::QueuedRecipient& recipient : lease_.recipients) {
+        if (std::find(ordinals.begin(), ordinals.end(), recipient.ordinal) != ordinals.end()) {
+            addressees_.emplace_back(recipient);
+        }
+    }
+    ++session_.uses;
+    outcomes_.reusable = true;
+    if (offers_.size_max && *offers_.size_max > 0 && lease_.size > *offers_.size_max) {
+        settle_rest(too_big(lease_.size, *offers_.size_max, session_.peer));
+        co_return std::move(outcomes_);
+    }
+    const bool utf8 = needs_smtputf8(lease_, addressees_);
+    if (utf8 && !offers_.smtputf8) {
+        settle_rest(smtputf8_missing(session_.peer));
+        co_return std::move(outcomes_);
+    }
+
+    downgrade_ =
+        message::needs_downgrade(lease_.has_8bit, lease_.envelope.body == mail::BodyType::SevenBit,
+                                 offers_.eight_bit_mime, options_.disable_mime_output_conversion);
+    smtp::MailOptions parameters;
+    if (!downgrade_) parameters.size = lease_.size;
+    parameters.converted_to_7bit = downgrade_;
+    parameters.smtputf8 = utf8;
+    parameters.auth_null = options_.send_dummy_mail_auth;
+    auto mail = smtp::mail_command(lease_.envelope, offers_, parameters);
+    if (!mail) {
+        settle_rest(local_trouble(mail.error().message));
+        co_return std::move(outcomes_);
+    }
+    mail_command_ = *std::move(mail);
+    for (Addressee& addressee : addressees_) {
+        auto rcpt = smtp::rcpt_command(addressee.queued->recipient, offers_);
+        if (!rcpt) settle(addressee, local_trouble(rcpt.error().message).disposition);
+        rcpt_commands_.push_back(rcpt ? *std::move(rcpt) : std::string{});
+    }
+    std::erase(rcpt_commands_, std::string{});
+    std::erase_if(addressees_, [](const Addressee& addressee) { return addressee.done; });
+
+    if (!addressees_.empty()) {
+        if (offers_.pipelining) {
+            co_await say_in_one_flight();
+        } else {
+            co_await say_one_by_one();
+        }
+    }
+    if (broken_) session_.channel->close();
+    outcomes_.reusable = !broken_ && session_.channel->is_open();
+    co_return std::move(outcomes_);
+}
+
+net::Awaitable<bool> Dialogue::say_in_one_flight() {
+    std::string flight = mail_command_;
+    for (const std::string& command : rcpt_commands_) flight += command;
+    const auto replies = static_cast<unsigned>(addressees_.size()) + 2;
+
+    const bool chunked = offers_.chunking;
+    make_encoder(chunked);
+    if (chunked) {
+        if (!co_await read_next()) co_return false;
+        flight += smtp::bdat_command(outgoing_.size(), complete_);
+        flight += outgoing_;
+        marks_.committing = complete_;
+    } else {
+        flight += smtp::kDataCommand;
+    }
+    if (!co_await send(flight, replies, Stage::Mail, options_.timeouts.mail)) co_return false;
+    if (!co_await hear_envelope()) co_return false;
+    if (chunked) {
+        co_await finish_chunks();
+    } else {
+        co_await finish_data(true);
+    }
+    co_return true;
+}
+
+net::Awaitable<bool> Dialogue::hear_envelope() {
+    const auto mail = co_await hear(Stage::Mail, options_.timeouts.mail);
+    if (!mail) co_return false;
+    judge_mail(*mail);
+    for (std::size_t i = 0; i < addressees_.size() && !broken_; ++i) {
+        const auto reply = co_await hear(Stage::Rcpt, options_.timeouts.rcpt);
+        if (!reply) co_return false;
+        judge_recipient(addressees_[i], *reply);
+    }
+    co_return !broken_;
+}
+
+net::Awaitable<bool> Dialogue::say_one_by_one() {
+    make_encoder(false);
+    if (!co_await send(mail_command_, 1, Stage::Mail, options_.timeouts.mail)) co_return false;
+    const auto mail = co_await hear(Stage::Mail, options_.timeouts.mail);
+    if (!mail) co_return false;
+    judge_mail(*mail);
+    if (!mail_accepted_ || broken_) co_return false;
+
+    for (std::size_t i = 0; i < addressees_.size(); ++i) {
+        const std::string& command = rcpt_commands_[i];
+        if (!co_await send(command, 1, Stage::Rcpt, options_.timeouts.rcpt)) co_return false;
+        const auto reply = co_await hear(Stage::Rcpt, options_.timeouts.rcpt);
+        if (!reply) co_return false;
+        judge_recipient(addressees_[i], *reply);
+        if (broken_) co_return false;
+    }
+    co_await finish_data(false);
+    co_return true;
+}
+
+// From the reply to DATA on; says DATA first if it has not been said with the envelope.
+net::Awaitable<void> Dialogue::finish_data(bool asked) {
+    if (!asked) {
+        if (!any_accepted()) co_return co_await abandon();
+        if (!co_await send(smtp::kDataCommand, 1, Stage::Data, options_.timeouts.data_init)) {
+            co_return;
+        }
+    }
+    const auto go = co_await hear(Stage::Data, options_.timeouts.data_init);
+    if (!go) co_return;
+    if (go->code == 354 && any_accepted()) co_return co_await send_content();
+    if (go->code == 354) {
+        // Nobody is left, yet it wants content: a lone dot ends it without a message.
+        if (!co_await send(".\r\n", 1, Stage::EndOfData, options_.timeouts.data_done)) co_return;
+        co_await hear(Stage::EndOfData, options_.timeouts.data_done);
+        co_return;
+    }
+    if (any_accepted()) judge_accepted(Stage::Data, *go);
+    if (!broken_) co_await abandon();
+}
+
+net::Awaitable<void> Dialogue::send_content() {
+    do {
+        if (!co_await read_next()) co_return;
+        marks_.committing = complete_;
+        const unsigned replies = complete_ ? 1 : 0;
+        const Stage stage = complete_ ? Stage::EndOfData : Stage::Content;
+        if (!co_await send(outgoing_, replies, stage, options_.timeouts.data_xfer)) co_return;
+    } while (!complete_);
+    const auto reply = co_await hear(Stage::EndOfData, options_.timeouts.data_done);
+    if (reply) judge_accepted(Stage::EndOfData, *reply);
+}
+
+// The first chunk has gone out with the envelope.
+net::Awaitable<void> Dialogue::finish_chunks() {
+    unsigned ahead = 1;
+    while (ahead > 0) {
+        if (!complete_ && any_accepted() && ahead < kChunksAhead &&
+            heard_ > addressees_.size() + 1) {
+            if (!co_await read_next()) co_return;
+            const std::string chunk = smtp::bdat_command(outgoing_.size(), complete_) + outgoing_;
+            marks_.committing = complete_;
+            const Stage stage = complete_ ? Stage::EndOfData : Stage::Content;
+            if (!co_await send(chunk, 1, stage, options_.timeouts.data_xfer)) co_return;
+            ++ahead;
+            continue;
+        }
+        const bool last = complete_ && ahead == 1;
+        const Stage stage = last ? Stage::EndOfData : Stage::Content;
+        const auto timeout = last ? options_.timeouts.data_done : options_.timeouts.data_xfer;
+        const auto reply = co_await hear(stage, timeout);
+        if (!reply) co_return;
+        --ahead;
+        if (!any_accepted()) co_return co_await abandon();
+        if (last || !reply->is_positive()) {
+            judge_accepted(stage, *reply);
+            // Replies to further chunks are still to come; not worth waiting for.
+            if (ahead > 0) broken_ = true;
+            if (!broken_ && !reply->is_positive()) co_await abandon();
+            co_return;
+        }
+        if (!complete_ && ahead == 0 && heard_ == addressees_.size() + 2) {
+            // The first chunk was taken, so the recipients were: the rest follows at full speed.
+            if (!co_await read_next()) co_return;
+            const std::string chunk = smtp::bdat_command(outgoing_.size(), complete_) + outgoing_;
+            marks_.committing = complete_;
+            const Stage next = complete_ ? Stage::EndOfData : Stage::Content;
+            if (!co_await send(chunk, 1, next, options_.timeouts.data_xfer)) co_return;
+            ++ahead;
+        }
+    }
+}
+
+// Leaves the server without an open transaction, so that the session can be used again.
+net::Awaitable<void> Dialogue::abandon() {
+    if (!mail_accepted_ || broken_) co_return;
+    auto sent =
+        co_await session_.channel->send(smtp::kRsetCommand, 1, after(options_.timeouts.rset));
+    if (sent) {
+        const auto reply = co_await session_.channel->receive(after(options_.timeouts.rset));
+        if (reply && reply->is_positive()) co_return;
+    }
+    broken_ = true;
+}
+
+void Dialogue::make_encoder(bool chunked) {
+    message::OutgoingOptions how;
+    how.chunked = chunked;
+    how.line_length_max = options_.line_length_limit;
+    how.convert_to_7bit = downgrade_;
+    encoder_.emplace(how, message::ContentFacts(lease_.longest_line, lease_.has_8bit));
+}
+
+// Prepares the next piece in outgoing_. The last one only if all of it is what was once accepted.
+net::Awaitable<bool> Dialogue::read_next() {
+    const auto piece = co_await content_.read_piece(piece_);
+    std::string trouble;
+    if (!piece) {
+        trouble = piece.error().message;
+    } else {
+        ++piece_;
+        read_ += piece->size();
+        checksum_.add(*piece);
+        if (read_ > lease_.content_length || (piece->empty() && read_ < lease_.content_length) ||
+            (read_ == lease_.content_length && checksum_.value() != lease_.checksum)) {
+            trouble = "stored content is damaged: length or checksum does not match";
+        }
+    }
+    if (!trouble.empty()) {
+        log_.error(fmt::format("{}: {}", lease_.id.str(), trouble));
+        // Without the end of data the server has nothing. If content has begun, only closing the
+        // connection ends it.
+        settle_rest(local_trouble("queue file read error: " + trouble));
+        if (mail_accepted_) broken_ = true;
+        co_return false;
+    }
+    outgoing_ = encoder_->encode(*piece);
+    if (read_ == lease_.content_length) {
+        outgoing_ += encoder_->finish();
+        complete_ = true;
+        if (encoder_->broke_line()) {
+            log_.info(fmt::format("{}: breaking line > {} bytes with <CR><LF>SPACE",
+                                  lease_.id.str(), options_.line_length_limit));
+        }
+    }
+    co_return true;
+}
+
+net::Awaitable<bool> Dialogue::send(std::string_view bytes, unsigned replies, Stage stage,
+                                    std::chrono::seconds timeout) {
+    auto sent = co_await session_.channel->send(bytes, replies, after(timeout));
+    if (!sent) lose(stage, sent.error());
+    co_return sent.has_value();
+}
+
+net::Awaitable<std::optional<smtp::Reply>> Dialogue::hear(Stage stage,
+                                                          std::chrono::seconds timeout) {
+    auto reply = co_await session_.channel->receive(after(timeout));
+    if (!reply) {
+        lose(stage, reply.error());
+        co_return std::nullopt;
+    }
+    ++heard_;
+    co_return *std::move(reply);
+}
+
+void Dialogue::judge_mail(const smtp::Reply& reply) {
+    mail_accepted_ = reply.is_positive();
+    if (mail_accepted_) return;
+    const Verdict verdict = classify(Stage::Mail, reply, session_.peer);
+    settle_rest(verdict);
+}
+
+void Dialogue::judge_recipient(Addressee& addressee, const smtp::Reply& reply) {
+    if (addressee.done) return;  // MAIL was refused: this answer says nothing new.
+    if (reply.is_positive()) {
+        addressee.accepted = true;
+        return;
+    }
+    // With nobody accepted "too many" cannot be true, and asking again would never end.
+    if (is_transaction_full(reply) && any_accepted()) {
+        addressee.done = true;
+        outcomes_.left_over.push_back(addressee.queued->ordinal);
+        return;
+    }
+    const Verdict verdict = classify(Stage::Rcpt, reply, session_.peer);
+    note(verdict);
+    settle(addressee, verdict.disposition);
+    if (reply.code == 421 || verdict.reach == Reach::Session) settle_rest(verdict);
+}
+
+void Dialogue::judge_accepted(Stage stage, const smtp::Reply& reply) {
+    const bool is_final = stage == Stage::EndOfData;
+    if (is_final && reply.is_positive()) {
+        for (Addressee& addressee : addressees_) {
+            if (addressee.accepted && !addressee.done)
+                settle(addressee, sent(reply, session_.peer));
+        }
+        return;
+    }
+    settle_rest(classify(stage, reply, session_.peer), true);
+}
+
+void Dialogue::settle(Addressee& addressee, mail::Disposition disposition) {
+    addressee.done = true;
+    queue::Outcome outcome;
+    outcome.ordinal = addressee.queued->ordinal;
+    outcome.disposition = std::move(disposition);
+    outcomes_.settled.push_back(std::move(outcome));
+}
+
+void Dialogue::settle_rest(const Verdict& verdict, bool accepted_only) {
+    note(verdict);
+    for (Addressee& addressee : addressees_) {
+        if (addressee.done || (accepted_only && !addressee.accepted)) continue;
+        settle(addressee, verdict.disposition);
+    }
+}
+
+void Dialogue::note(const Verdict& verdict) {
+    const bool closing = verdict.disposition.diagnostic.starts_with("421");
+    if (verdict.reach == Reach::Session || verdict.reach == Reach::Destination || closing) {
+        broken_ = true;
+    }
+    if (verdict.reach <= outcomes_.reach) return;
+    outcomes_.reach = verdict.reach;
+    if (verdict.reach > Reach::Message) outcomes_.trouble = verdict.disposition;
+}
+
+// The connection is gone. If it had been idle before and never said a word, that happened while it
+// was idle, and nobody is to blame.
+void Dialogue::lose(Stage stage, const Error& error) {
+    broken_ = true;
+    const bool unheard = heard_ == 0 && session_.uses > 1;
+    if (unheard && error.code == ErrorCode::Connection) {
+        outcomes_.stale = true;
+        return;
+    }
+    // Once the end of data is out, the message may have arrived, whatever we were waiting for.
+    if (marks_.committing) stage = Stage::EndOfData;
+    settle_rest(classify(stage, error, session_.peer));
+}
+
+bool Dialogue::any_accepted() const {
+    return std::any_of(addressees_.begin(), addressees_.end(), [](const Addressee& addressee) {
+        return addressee.accepted && !addressee.done;
+    });
+}
+
+}  // namespace
+
+net::Awaitable<Outcomes> transact(Session& session, const queue::Lease& lease,
+                                  const std::vector<std::uint32_t>& recipients,
+                                  ContentSource& content, const TransactionOptions& options,
+                                  const Clock& clock, const Log& log, TransactionMarks& marks) {
+    Dialogue dialogue(session, lease, content, options, clock, log, marks);
+    auto outcomes = co_await dialogue.run(recipients);
+    marks.committing = false;
+    co_return outcomes;
+}
+
+}  // namespace postrider::delivery

@@ -33,9 +33,10 @@ struct Timeouts {
 
 /// How recipients find their way.
 struct RouteOptions {
-    std::string relayhost;                    ///< As written; empty: none.
-    std::string default_transport = "smtp";   ///< `transport[:nexthop]`
-    std::vector<std::string> local_domains;   ///< mydestination, lower case.
+    std::string relayhost;                   ///< As written; empty: none.
+    std::string default_transport = "smtp";  ///< `transport[:nexthop]`
+    /// mydestination and literals of own addresses; unset: nothing is local.
+    std::function<bool(std::string_view domain)> is_local;
     std::string recipient_delimiter;          ///< Characters; empty: none.
     bool parent_domain_matches = false;       ///< transport_maps: `parent` instead of `.parent`.
     std::uint16_t default_port = 25;          ///< smtp_tcp_port
@@ -119,10 +120,8 @@ struct Options {
     ReportOptions report;
     int delay_resolution = 2;              ///< delay_logging_resolution_limit
     std::size_t active_message_max = 200;  ///< Messages leased at once.
-    /// Bytes of content in memory over all messages under way.
-    std::size_t content_in_flight_max = 16 * 1024 * 1024;
-    std::chrono::seconds stop_grace{30};  ///< For transactions whose dot has been sent.
-    bool long_queue_ids = false;          ///< For the names of reports.
+    std::chrono::seconds stop_grace{30};   ///< For transactions whose dot has been sent.
+    bool long_queue_ids = false;           ///< For the names of reports.
 };
 
 /// The tables delivery asks, opened.

@@ -1,0 +1,164 @@
+#include "delivery/smtp_dialler.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "delivery/handshake.h"
+
+namespace postrider::delivery {
+
+namespace {
+
+Dialled failed(Verdict trouble) {
+    Dialled dialled;
+    dialled.trouble = std::move(trouble);
+    return dialled;
+}
+
+Verdict verdict_of(const net::Lookup& lookup, bool is_relayhost) {
+    if (lookup.status == net::LookupStatus::NullMx && !is_relayhost) {
+        Verdict verdict = lookup_failure(Error{ErrorCode::NotFound, lookup.reason}, false);
+        verdict.disposition.status = mail::EnhancedStatus(5, 1, 0);
+        return verdict;
+    }
+    const ErrorCode code =
+        lookup.status == net::LookupStatus::TryAgain ? ErrorCode::Unavailable : ErrorCode::NotFound;
+    Verdict verdict = lookup_failure(Error{code, lookup.reason}, is_relayhost);
+    if (lookup.native && verdict.disposition.status == mail::EnhancedStatus(4, 4, 3)) {
+        verdict.disposition.status = mail::EnhancedStatus(4, 4, 4);
+    }
+    return verdict;
+}
+
+// The addresses that have not been tried: neither the one that answered nor those that did not.
+void remove_tried(std::vector<net::HostAddress>& addresses, const net::Connected& connected) {
+    const auto tried = [&](const net::HostAddress& address) {
+        if (connected.stream && address == connected.to) return true;
+        return std::any_of(connected.failures.begin(), connected.failures.end(),
+                           [&](const net::FailedAttempt& one) { return one.to == address; });
+    };
+    std::erase_if(addresses, tried);
+}
+
+}  // namespace
+
+SmtpDialler::SmtpDialler(const DialOptions& options, const Maps& maps, TlsChooser choose_tls,
+                         net::Resolver& resolver, tls::Client& tls,
+                         boost::asio::any_io_executor executor, const Clock& clock, const Log& log,
+                         std::uint64_t seed)
+    : options_(options),
+      maps_(maps),
+      choose_tls_(std::move(choose_tls)),
+      resolver_(resolver),
+      tls_(tls),
+      executor_(std::move(executor)),
+      clock_(clock),
+      log_(log.named("smtp")),
+      seed_(seed) {}
+
+net::Awaitable<Dialled> SmtpDialler::dial(DialRequest request) {
+    const auto hops = parse_next_hops(request.next_hops, options_.ports, options_.default_port);
+    if (!hops) co_return failed(lookup_failure(hops.error(), true));
+    Dialled last;
+    for (const NextHop& hop : *hops) {
+        last = co_await dial_hop(hop, request);
+        if (last.session || last.trouble.reach == Reach::Account) break;
+    }
+    // No address is left: what was one connection's trouble is now the destination's.
+    if (!last.session && last.trouble.reach < Reach::Destination) {
+        last.trouble.reach = Reach::Destination;
+    }
+    co_return last;
+}
+
+net::Awaitable<Dialled> SmtpDialler::dial_hop(const NextHop& hop, const DialRequest& request) {
+    const MonotonicTime lookup_deadline = clock_.monotonic() + std::chrono::seconds(30);
+    auto lookup = hop.lookup_mx ? co_await resolver_.mail_exchangers(hop.host, lookup_deadline)
+                                : co_await resolver_.host(hop.host, lookup_deadline);
+    if (!lookup) co_return failed(lookup_failure(lookup.error(), request.is_relayhost));
+    if (lookup->addresses.empty()) {
+        const Verdict trouble = verdict_of(*lookup, request.is_relayhost);
+        if (request.is_relayhost && trouble.disposition.status == mail::EnhancedStatus(4, 3, 5)) {
+            log_.warning("relayhost configuration problem");
+        }
+        co_return failed(trouble);
+    }
+
+    auto addresses = net::ordered(std::move(lookup->addresses), options_.order, ++seed_);
+    Dialled last;
+    while (!addresses.empty()) {
+        const auto timeout = options_.session.timeouts.connect;
+        net::ConnectOptions how = options_.connect;
+        how.attempt_timeout = timeout;
+        const MonotonicTime deadline =
+            clock_.monotonic() + timeout * static_cast<int>(addresses.size());
+        auto connected = co_await net::connect(addresses, hop.port, how, deadline);
+        if (!connected) {
+            co_return failed(classify(Stage::Connect, connected.error(), Peer()));
+        }
+        for (const net::FailedAttempt& failure : connected->failures) {
+            log_.info(failure.error.message);
+            last = failed(classify(Stage::Connect, failure.error, Peer()));
+        }
+        if (!connected->stream) break;
+        remove_tried(addresses, *connected);
+        Peer peer;
+        peer.host = connected->to.host;
+        peer.address = connected->to.address.to_string();
+        peer.port = connected->port;
+        std::unique_ptr<net::Stream> stream = std::move(connected->stream);
+        last = co_await converse(std::move(stream), peer, hop, request);
+        if (last.session || last.trouble.reach >= Reach::Destination) break;
+        if (!addresses.empty()) {
+            const std::string& text = last.trouble.disposition.text;
+            log_.info(request.queue_id.empty() ? text
+                                               : fmt::format("{}: {}", request.queue_id, text));
+        }
+    }
+    co_return last;
+}
+
+net::Awaitable<Dialled> SmtpDialler::converse(std::unique_ptr<net::Stream> stream, Peer peer,
+                                              const NextHop& hop, const DialRequest& request) {
+    Dialled dialled;
+    dialled.peer = peer;
+    const auto choice = choose_tls_(hop);
+    if (!choice) {
+        log_.warning(choice.error().message);
+        dialled.trouble = tls_failure(TlsTrouble::Configuration, peer);
+        co_return dialled;
+    }
+    auto login = find_login(maps_.passwords, options_.session, peer, hop, request.sender,
+                            options_.recipient_delimiter);
+    if (!login) {
+        log_.warning(request.queue_id.empty()
+                         ? "smtp_sasl_password_maps lookup error"
+                         : request.queue_id + ": smtp_sasl_password_maps lookup error");
+        dialled.trouble =
+            local_trouble(fmt::format("local data error while talking to {}", peer.name()));
+        dialled.trouble.reach = Reach::Account;
+        co_return dialled;
+    }
+    Handshake handshake(options_.session, *choice, tls_, executor_, clock_, log_, peer, hop.host,
+                        request.queue_id);
+    auto trouble = co_await handshake.run(std::move(stream), *std::move(login));
+    auto channel = handshake.take_channel();
+    if (trouble) {
+        if (channel && channel->is_open()) {
+            // Politeness only; nobody waits for the answer.
+            co_await channel->send("QUIT\r\n", 1, clock_.monotonic() + std::chrono::seconds(1));
+        }
+        dialled.trouble = *std::move(trouble);
+        co_return dialled;
+    }
+    dialled.session = std::make_unique<Session>();
+    dialled.session->channel = std::move(channel);
+    dialled.session->capabilities = handshake.capabilities();
+    dialled.session->peer = std::move(peer);
+    dialled.session->opened = clock_.monotonic();
+    dialled.session->ready = clock_.now();
+    co_return dialled;
+}
+
+}  // namespace postrider::delivery

@@ -141,7 +141,6 @@ net::Awaitable<Outcomes> Dialogue::run(const std::vector<std::uint32_t>& ordinal
                                  offers_.eight_bit_mime, options_.disable_mime_output_conversion);
     smtp::MailOptions parameters;
     if (!downgrade_) parameters.size = lease_.size;
-    parameters.converted_to_7bit = downgrade_;
     parameters.smtputf8 = utf8;
     parameters.auth_null = options_.send_dummy_mail_auth;
     auto mail = smtp::mail_command(lease_.envelope, offers_, parameters);

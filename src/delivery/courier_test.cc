@@ -1,0 +1,189 @@
+#include "delivery/courier.h"
+
+#include <deque>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "queue/checksum.h"
+
+namespace postrider::delivery {
+namespace {
+
+using testing::Contains;
+using testing::HasSubstr;
+
+// Says yes to everything, or what the test says about RCPT.
+class AgreeableChannel final : public Channel {
+public:
+    explicit AgreeableChannel(const smtp::Reply& to_rcpt) : to_rcpt_(to_rcpt) {}
+    net::Awaitable<Result<void>> send(std::string_view bytes, unsigned, MonotonicTime) override {
+        const std::string said(bytes);
+        std::size_t rcpts = 0;
+        for (std::size_t at = 0; (at = said.find("RCPT TO", at)) != std::string::npos; ++at) {
+            ++rcpts;
+        }
+        if (said.starts_with("MAIL")) {
+            replies_.emplace_back(250, "ok");
+            for (std::size_t i = 0; i < rcpts; ++i) replies_.push_back(to_rcpt_);
+            replies_.emplace_back(to_rcpt_.is_positive() ? smtp::Reply(354, "go")
+                                                         : smtp::Reply(554, "nobody"));
+        } else {
+            replies_.emplace_back(250, "2.0.0 queued");
+        }
+        co_return Result<void>();
+    }
+    net::Awaitable<Result<smtp::Reply>> receive(MonotonicTime) override {
+        if (replies_.empty()) co_return Unexpected(ErrorCode::Connection, "closed");
+        smtp::Reply reply = replies_.front();
+        replies_.pop_front();
+        co_return reply;
+    }
+    void expect(unsigned) override {}
+    bool is_open() const override { return open_; }
+    void close() override { open_ = false; }
+
+private:
+    smtp::Reply to_rcpt_;
+    std::deque<smtp::Reply> replies_;
+    bool open_ = true;
+};
+
+class FakeDialler final : public Dialler {
+public:
+    net::Awaitable<Dialled> dial(DialRequest) override {
+        ++dialled;
+        Dialled result;
+        if (trouble) {
+            result.trouble = *trouble;
+            co_return result;
+        }
+        result.session = std::make_unique<Session>();
+        result.session->channel = std::make_unique<AgreeableChannel>(to_rcpt);
+        result.session->capabilities.pipelining = true;
+        result.session->peer.host = "smtp.example.net";
+        result.session->peer.address = "192.0.2.7";
+        result.session->peer.port = 465;
+        result.session->opened = MonotonicTime(std::chrono::hours(1));
+        co_return result;
+    }
+    int dialled = 0;
+    std::optional<Verdict> trouble;
+    smtp::Reply to_rcpt{250, "ok"};
+};
+
+class CourierTest : public testing::Test {
+protected:
+    CourierTest() {
+        options.route.relayhost = "[smtp.example.net]:465";
+        options.report.myhostname = "desk.example";
+        options.report.myorigin = "desk.example";
+        options.route.is_local = [](std::string_view domain) { return domain == "desk.example"; };
+    }
+
+    std::uint64_t reserve(std::uint32_t count) {
+        EXPECT_TRUE(spool->begin());
+        const std::uint64_t first = *spool->reserve(count);
+        EXPECT_TRUE(spool->commit_transaction());
+        return first;
+    }
+
+    void submit(std::uint64_t number, const std::string& domain, bool null_sender = false) {
+        const std::string content = "Subject: x\r\n\r\nhello\r\n";
+        queue::NewMessage message;
+        message.ticket = queue::Ticket::make(number, clock.now(), false);
+        if (!null_sender) message.envelope.reverse_path = mail::Address("ann", "far.example");
+        message.envelope.recipients.emplace_back(mail::Address("bob", domain));
+        message.arrival = clock.now();
+        message.size = content.size();
+        message.content_length = content.size();
+        message.header_length = 14;
+        queue::Checksum checksum;
+        checksum.add(content);
+        message.checksum = checksum.value();
+        ASSERT_TRUE(spool->begin());
+        ASSERT_TRUE(spool->commit(message, 0, content));
+        ASSERT_TRUE(spool->commit_transaction());
+    }
+
+    // Runs until nothing is left to do for a moment.
+    void run() {
+        boost::asio::io_context context;
+        auto executor = context.get_executor();
+        queue::Queue queue(std::move(spool), executor, system, log, queue::Queue::Storage::Inline);
+        Courier courier(options, maps, queue, dialler, system, executor, log);
+        boost::asio::co_spawn(context, courier.run(), [](std::exception_ptr trouble) {
+            if (trouble) std::rethrow_exception(trouble);
+        });
+        context.run_for(std::chrono::milliseconds(150));
+        status = courier.status();
+        boost::asio::co_spawn(context, courier.stop(), [](std::exception_ptr trouble) {
+            if (trouble) std::rethrow_exception(trouble);
+        });
+        context.run_for(std::chrono::milliseconds(300));
+    }
+
+    SystemClock system;
+    SystemClock& clock = system;
+    CapturedLog sink;
+    Log log{sink, "postrider"};
+    Options options;
+    Maps maps;
+    FakeDialler dialler;
+    std::unique_ptr<queue::Spool> spool = queue::Spool::open_in_memory(system);
+    std::vector<DestinationStatus> status;
+};
+
+TEST_F(CourierTest, SendsWhatIsDueAndReusesTheConnection) {
+    const std::uint64_t numbers = reserve(3);
+    for (std::uint64_t i = 0; i < 3; ++i) submit(numbers + i, "corp.example");
+    options.concurrency.initial = 1;
+    options.concurrency.limit = 1;
+    dialler.to_rcpt = smtp::Reply(250, "ok");
+
+    run();
+
+    EXPECT_THAT(sink.lines(), Contains(HasSubstr("status=sent (250 2.0.0 queued)")).Times(3));
+    EXPECT_THAT(sink.lines(), Contains(HasSubstr(": removed")).Times(3));
+    ASSERT_EQ(status.size(), 1U);
+    EXPECT_EQ(status[0].sent, 3U);
+}
+
+TEST_F(CourierTest, ReportsARefusedRecipientToTheSender) {
+    submit(reserve(1), "corp.example");
+    dialler.to_rcpt = smtp::Reply(550, "5.1.1 no such user");
+
+    run();
+
+    EXPECT_THAT(sink.lines(), Contains(HasSubstr("dsn=5.1.1, status=bounced")));
+    EXPECT_THAT(sink.lines(), Contains(HasSubstr("sender non-delivery notification")));
+}
+
+TEST_F(CourierTest, PausesTheAccountAfterOneRefusedLogin) {
+    const std::uint64_t numbers = reserve(2);
+    submit(numbers, "corp.example");
+    options.concurrency.initial = 1;
+    submit(numbers + 1, "corp.example");
+    dialler.trouble = classify(Stage::Auth, smtp::Reply(535, "5.7.8 no"), Peer());
+
+    run();
+
+    EXPECT_EQ(dialler.dialled, 1);
+    EXPECT_THAT(sink.lines(), Contains(HasSubstr("account trouble")).Times(1));
+    EXPECT_THAT(sink.lines(), Contains(HasSubstr("delivery temporarily suspended: SASL")));
+    EXPECT_EQ(status[0].state, DestinationStatus::State::Paused);
+}
+
+TEST_F(CourierTest, BouncesLocalMailWithAHint) {
+    submit(reserve(1), "desk.example");
+
+    run();
+
+    EXPECT_THAT(sink.lines(), Contains(HasSubstr("alias_maps")));
+    EXPECT_EQ(dialler.dialled, 1) << "only the report needs a connection";
+}
+
+}  // namespace
+}  // namespace postrider::delivery

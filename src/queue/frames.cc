@@ -51,7 +51,7 @@ Result<std::optional<Frame>> find_frame(std::string_view bytes) {
     if (bytes.size() < 5) return std::optional<Frame>();
     const std::uint64_t length = little_endian(bytes.substr(0, 4));
     const auto type = static_cast<unsigned char>(bytes[4]);
-    if (length > kPayloadMax || type < 1 || type > static_cast<int>(FrameType::Return)) {
+    if (length > kPayloadMax || type < 1 || type > static_cast<int>(FrameType::Want)) {
         return Unexpected(ErrorCode::Protocol, "malformed frame on the inbox channel");
     }
     if (bytes.size() < kFrameHeader + length) return std::optional<Frame>();

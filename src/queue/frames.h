@@ -15,6 +15,7 @@ namespace postrider::queue {
 ///
 ///   RemoteInbox                                InboxServer
 ///                                  <-- Grant   numbers from `number` on: count (32), long ids (8)
+///   Want     few numbers are left   -->         another block, when there is room for it
 ///   Begin    a client has begun    -->         a hint, seldom
 ///   Piece    content               -->
 ///                                  <-- Credit  one piece is stored, or not wanted any more
@@ -38,6 +39,7 @@ enum class FrameType : std::uint8_t {
     Discard,
     Drain,
     Return,
+    Want,
 };
 
 struct Frame {

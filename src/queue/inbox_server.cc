@@ -24,8 +24,10 @@ namespace asio = boost::asio;
 
 constexpr std::uint32_t kGrant = 256;
 /// Numbers a peer may have at once, with or without content yet. With kPiecesUnderWay pieces each
-/// this would be 256 MB; kUnderWayMax keeps it far below.
-constexpr std::size_t kTicketsMax = 1024;
+/// this would be 1 GB; kUnderWayMax keeps it far below.
+constexpr std::size_t kTicketsMax = 4096;
+/// Between two tries to reserve numbers in a store that is in trouble.
+constexpr Duration kGrantAgain = std::chrono::seconds{1};
 /// Bytes handed to the queue and not yet taken by it; above, we stop listening.
 constexpr std::size_t kUnderWayMax = 16UL * 1024 * 1024;
 /// Answers a peer may leave unread.
@@ -49,7 +51,8 @@ struct Connection : std::enable_shared_from_this<Connection> {
         : queue(the_queue),
           network(executor),
           options(the_options),
-          channel(std::make_shared<Channel>(std::move(executor), std::move(fd))) {}
+          channel(std::make_shared<Channel>(executor, std::move(fd))),
+          grant_again(std::move(executor)) {}
 
     void start(std::function<void()> on_begin, std::function<void(const Error&)> on_end,
                std::function<void()> on_idle);
@@ -64,6 +67,7 @@ struct Connection : std::enable_shared_from_this<Connection> {
     bool take_return(const Frame&);
     Incoming* incoming(std::uint64_t number);
     void grant();
+    void granted(const Result<std::uint64_t>& first);
     void say(FrameType, std::uint64_t number, std::string_view payload = {});
     void refuse(std::uint64_t number, const Error&);
     void began(std::size_t bytes);
@@ -85,7 +89,9 @@ struct Connection : std::enable_shared_from_this<Connection> {
     std::size_t ticket_count = 0;
     std::unordered_map<std::uint64_t, Incoming> messages;
     std::size_t bytes_under_way = 0;
+    bool wanted = true;  ///< The peer is to get a block of numbers.
     bool granting = false;
+    asio::steady_timer grant_again;
     bool draining = false;
     bool stopped = false;
 
@@ -134,6 +140,7 @@ void Connection::start(std::function<void()> on_begin, std::function<void(const 
 void Connection::stop() {
     if (std::exchange(stopped, true)) return;
     channel->close();
+    grant_again.cancel();
     tickets.clear();
     for (const auto& [number, message] : messages) {
         if (message.pieces > 0 && !message.committing) queue.forget(number);
@@ -148,19 +155,32 @@ void Connection::drain() {
 
 void Connection::grant() {
     if (granting || draining || stopped) return;
-    if (ticket_count > kGrant / 2 || ticket_count + messages.size() + kGrant > kTicketsMax) return;
+    if (!wanted || ticket_count + messages.size() + kGrant > kTicketsMax) return;
     granting = true;
     run(queue.reserve(kGrant), [](Connection& self, const Result<std::uint64_t>& first) {
         self.granting = false;
-        // Without numbers the peer waits; its next frame makes us try again.
-        if (!first || self.draining || self.stopped) return;
-        self.tickets.emplace(*first, *first + kGrant);
-        self.ticket_count += kGrant;
-        std::string payload;
-        put_u32(payload, kGrant);
-        payload += static_cast<char>(self.options.long_queue_ids);
-        self.say(FrameType::Grant, *first, payload);
+        self.granted(first);
     });
+}
+
+void Connection::granted(const Result<std::uint64_t>& first) {
+    if (draining || stopped) return;
+    if (!first) {
+        // A peer without numbers has nothing to say that would remind us.
+        grant_again.expires_after(kGrantAgain);
+        grant_again.async_wait([weak = weak_from_this()](const boost::system::error_code& failed) {
+            const auto self = weak.lock();
+            if (self && !failed) self->grant();
+        });
+        return;
+    }
+    wanted = false;
+    tickets.emplace(*first, *first + kGrant);
+    ticket_count += kGrant;
+    std::string payload;
+    put_u32(payload, kGrant);
+    payload += static_cast<char>(options.long_queue_ids);
+    say(FrameType::Grant, *first, payload);
 }
 
 bool Connection::use_ticket(std::uint64_t number) {
@@ -202,6 +222,10 @@ bool Connection::take(const Frame& frame) {
             break;
         case FrameType::Return:
             good = take_return(frame);
+            break;
+        case FrameType::Want:
+            wanted = true;
+            good = true;
             break;
         case FrameType::Grant:
         case FrameType::Credit:

@@ -49,7 +49,7 @@ protected:
 
     static RemoteInbox::Options patience() {
         RemoteInbox::Options options;
-        options.patience = std::chrono::milliseconds{1500};
+        options.patience = std::chrono::milliseconds{600};
         return options;
     }
     void start_server() {
@@ -148,6 +148,20 @@ TEST_F(InboxTest, TakesMessagesFromAnotherProcess) {
     const auto found = loop_.run(queue_->find(accepted_[300]));
     ASSERT_TRUE(found->has_value());
     EXPECT_EQ((*found)->id, accepted_[300]);
+}
+
+TEST_F(InboxTest, AThousandClientsThatHaveNothingToSayYetGetATicketEach) {
+    connect();
+    int opened = 0;
+    for (int i = 0; i < 1000; ++i) {
+        loop_.spawn([](RemoteInbox& inbox, int& count) -> net::Awaitable<void> {
+            const auto ticket = co_await inbox.open();
+            if (ticket) ++count;
+        }(*inbox_, opened));
+    }
+    ASSERT_TRUE(loop_.run_all());
+    EXPECT_EQ(opened, 1000);
+    EXPECT_TRUE(refusals_.empty());
 }
 
 TEST_F(InboxTest, TakesLargeMessages) {
@@ -294,7 +308,7 @@ TEST_F(InboxTest, SurvivesNoise) {
         for (int i = 0; i < 20; ++i) {
             std::string payload(random() % 300, '\0');
             for (char& c : payload) c = static_cast<char>(random());
-            append_frame(noise, static_cast<FrameType>(1 + random() % 10), number + random() % 4,
+            append_frame(noise, static_cast<FrameType>(1 + random() % 11), number + random() % 4,
                          payload);
         }
         if (random() % 2 == 0) noise[random() % noise.size()] = static_cast<char>(random());

@@ -20,6 +20,8 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr Duration kBeginInterval = std::chrono::seconds{1};
+/// With fewer numbers left more are asked for, so that a burst of clients need not wait for them.
+constexpr std::uint64_t kNumbersLow = 128;
 /// After "no room" nobody is let begin for a while: better refused at MAIL than after the content.
 constexpr Duration kFullPause = std::chrono::seconds{5};
 
@@ -66,6 +68,7 @@ struct RemoteInbox::State : std::enable_shared_from_this<RemoteInbox::State> {
     void settle(std::uint64_t number, Result<void> outcome);
     void drop(std::uint64_t number);
     std::optional<Ticket> next_ticket();
+    void want_numbers();
     void hint();
     net::Awaitable<Result<void>> wait_for_numbers();
 
@@ -74,6 +77,7 @@ struct RemoteInbox::State : std::enable_shared_from_this<RemoteInbox::State> {
     const Options options;
     std::shared_ptr<Channel> channel;
     bool long_queue_ids = false;
+    bool numbers_wanted = true;  ///< Asked for, or about to come with a new channel.
     std::deque<Numbers> numbers;
     std::unordered_map<std::uint64_t, std::shared_ptr<Outgoing>> messages;
     asio::steady_timer granted;  ///< Cancelled when numbers have come.
@@ -84,6 +88,7 @@ struct RemoteInbox::State : std::enable_shared_from_this<RemoteInbox::State> {
 
 void RemoteInbox::State::attach(UniqueFd fd) {
     detach();
+    numbers_wanted = true;
     channel = std::make_shared<Channel>(network, std::move(fd));
     // A channel that is no longer ours says nothing any more: detach() closes it.
     channel->start(
@@ -133,6 +138,7 @@ bool RemoteInbox::State::take(const Frame& frame) {
         case FrameType::Commit:
         case FrameType::Discard:
         case FrameType::Return:
+        case FrameType::Want:
             return false;
     }
     return false;
@@ -144,6 +150,7 @@ bool RemoteInbox::State::take_grant(const Frame& frame) {
     if (!count || payload.size() != 1) return false;
     long_queue_ids = payload[0] != 0;
     numbers.push_back({frame.number, frame.number + *count});
+    numbers_wanted = false;
     granted.cancel();
     return true;
 }
@@ -185,10 +192,22 @@ void RemoteInbox::State::give_back() {
 
 std::optional<Ticket> RemoteInbox::State::next_ticket() {
     while (!numbers.empty() && numbers.front().next >= numbers.front().end) numbers.pop_front();
-    if (!channel || numbers.empty()) return std::nullopt;
+    if (!channel) return std::nullopt;
+    want_numbers();
+    if (numbers.empty()) return std::nullopt;
     const std::uint64_t number = numbers.front().next++;
     messages.emplace(number, std::make_shared<Outgoing>(network));
     return Ticket::make(number, clock.now(), long_queue_ids);
+}
+
+/// An open message says nothing on the channel until it has 64 KB or is complete: only we know how
+/// many numbers are left.
+void RemoteInbox::State::want_numbers() {
+    std::uint64_t left = 0;
+    for (const Numbers& block : numbers) left += block.end - block.next;
+    if (left >= kNumbersLow || std::exchange(numbers_wanted, true)) return;
+    append_frame(channel->outgoing(), FrameType::Want, 0);
+    channel->flush();
 }
 
 void RemoteInbox::State::hint() {

@@ -11,5 +11,7 @@ int postqueue(int argc, char** argv);
 int postsuper(int argc, char** argv);
 int postcat(int argc, char** argv);
 int postlog(int argc, char** argv);
+/// postrider itself: start, stop, reload, status, flush, check.
+int operate(int argc, char** argv);
 
 }  // namespace postrider::apps

@@ -76,6 +76,9 @@ public:
         if (second_) second_->write(severity, program, text);
     }
 
+    /// Goes on with the first alone.
+    void drop_second() { second_ = nullptr; }
+
 private:
     LogSink* first_;
     LogSink* second_;

@@ -1,0 +1,174 @@
+// postrider start, stop, reload, status, flush, check: the operator's command.
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "commands.h"
+#include "daemon/layout.h"
+#include "mail_system.h"
+#include "program.h"
+
+namespace postrider::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kUsage =
+    "usage: postrider [-c config_dir] start|start-fg|stop|reload|status|flush|check\n";
+
+/// The daemon's program lies beside ours.
+fs::path daemon_program() {
+    return fs::read_symlink("/proc/self/exe").parent_path() / "postriderd";
+}
+
+class Operator {
+public:
+    Operator(Program& program, const config::Config& config)
+        : program_(program), config_(config), layout_{config.text("queue_directory")} {}
+
+    int start(bool foreground) {
+        if (daemon::running_master(layout_)) program_.fatal("the mail system is already running");
+        program_.log().info("starting the mail system");
+        const std::string path = daemon_program();
+        const std::string directory = config_.file().parent_path();
+        const char* const detach = foreground ? nullptr : "-d";
+        if (foreground) {
+            ::execl(path.c_str(), "postriderd", "-c", directory.c_str(), detach);
+            program_.fatal(system_error("run " + path, errno).message);
+        }
+        const pid_t child = ::fork();
+        if (child < 0) program_.fatal(system_error("start a process", errno).message);
+        if (child == 0) {
+            ::execl(path.c_str(), "postriderd", "-c", directory.c_str(), detach, nullptr);
+            std::fprintf(stderr, "%s\n", system_error("run " + path, errno).message.c_str());
+            ::_exit(1);
+        }
+        // With -d the daemon's first process ends when the others serve, or says why they cannot.
+        int status = 0;
+        ::waitpid(child, &status, 0);
+        return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+    }
+
+    int stop() {
+        const pid_t master = master_or_fatal();
+        program_.log().info("stopping the mail system");
+        signal_master(master, SIGTERM);
+        // Deliveries under way are finished; they have 30 s, and the rest of a minute is reserve.
+        for (int tenths = 0; tenths < 600; ++tenths) {
+            if (!daemon::running_master(layout_)) return 0;
+            std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        }
+        program_.fatal(fmt::format("process {} has not stopped within a minute", master));
+    }
+
+    int reload() {
+        const pid_t master = master_or_fatal();
+        program_.log().info("refreshing the mail system");
+        signal_master(master, SIGHUP);
+        return 0;
+    }
+
+    int status() {
+        const auto master = daemon::running_master(layout_);
+        if (!master) {
+            program_.log().info("the mail system is not running");
+            return 1;
+        }
+        program_.log().info(fmt::format("the mail system is running: PID: {}", *master));
+        show_status();
+        return 0;
+    }
+
+    int flush() {
+        control::Request request;
+        request.operation = control::Operation::Flush;
+        const auto done = ask_daemon(config_, request, [](std::string_view) { return true; });
+        if (!done) program_.fatal("flush the mail queue: " + done.error().message);
+        return 0;
+    }
+
+    /// The configuration has been read by now: what remains is to say what is odd about it.
+    int check() {
+        for (const std::string& warning : config_.warnings()) program_.log().warning(warning);
+        const auto owner = daemon::find_owner(config_.text("mail_owner"));
+        if (!owner) program_.fatal(owner.error().message);
+        return 0;
+    }
+
+private:
+    pid_t master_or_fatal() {
+        const auto master = daemon::running_master(layout_);
+        if (!master) program_.fatal("the mail system is not running");
+        return *master;
+    }
+
+    void signal_master(pid_t master, int signal) {
+        if (::kill(master, signal) < 0) {
+            program_.fatal(system_error(fmt::format("tell process {}", master), errno).message);
+        }
+    }
+
+    void show_status() {
+        control::Request request;
+        request.operation = control::Operation::Status;
+        (void)ask_daemon(config_, request, [](std::string_view line) {
+            const nlohmann::json json = nlohmann::json::parse(line, nullptr, false);
+            if (!json.is_object() || !json.contains("status")) return true;
+            const nlohmann::json& status = json["status"];
+            if (status.contains("queue")) {
+                const nlohmann::json& queue = status["queue"];
+                fmt::print("queue: {} incoming, {} active, {} deferred, {} on hold, {} dead\n",
+                           queue.value("incoming", 0), queue.value("active", 0),
+                           queue.value("deferred", 0), queue.value("hold", 0),
+                           queue.value("dead", 0));
+            }
+            for (const auto& destination : status.value("destinations", nlohmann::json::array())) {
+                fmt::print("{}: {}\n", destination.value("name", ""),
+                           destination.value("state", ""));
+                const std::string reason = destination.value("reason", "");
+                if (!reason.empty()) fmt::print("    {}\n", reason);
+            }
+            return true;
+        });
+    }
+
+    Program& program_;
+    const config::Config& config_;
+    daemon::Layout layout_;
+};
+
+}  // namespace
+
+int operate(int argc, char** argv) {
+    Program program("postrider", 1);
+    std::string directory;
+    for (int option; (option = ::getopt(argc, argv, "+c:Dv")) != -1;) {
+        if (option == 'c') directory = ::optarg;
+        if (option == '?') program.fatal(kUsage);
+    }
+    if (::optind + 1 != argc) {
+        fmt::print(stderr, "{}", kUsage);
+        return 1;
+    }
+    const std::string_view command = argv[::optind];
+    Operator op(program, program.load_config(directory));
+    if (command == "start") return op.start(false);
+    if (command == "start-fg") return op.start(true);
+    if (command == "stop" || command == "abort") return op.stop();
+    if (command == "reload") return op.reload();
+    if (command == "status") return op.status();
+    if (command == "flush") return op.flush();
+    if (command == "check") return op.check();
+    program.fatal(fmt::format("unknown command: '{}'. {}", command, kUsage));
+}
+
+}  // namespace postrider::apps

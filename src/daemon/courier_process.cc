@@ -1,0 +1,248 @@
+#include "daemon/courier_process.h"
+
+#include <memory>
+#include <random>
+#include <string>
+
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+
+#include "control/server.h"
+#include "core/log_targets.h"
+#include "daemon/accounts.h"
+#include "daemon/confine.h"
+#include "daemon/link_reader.h"
+#include "daemon/log_target.h"
+#include "daemon/status.h"
+#include "daemon/translate.h"
+#include "delivery/courier.h"
+#include "delivery/smtp_dialler.h"
+#include "net/asio_timers.h"
+#include "net/task_group.h"
+#include "queue/inbox_server.h"
+#include "queue/queue.h"
+#include "queue/spool.h"
+
+namespace postrider::daemon {
+namespace {
+
+constexpr int kQueueStatus = 74;          // EX_IOERR
+constexpr int kConfigurationStatus = 78;  // EX_CONFIG
+/// For messages that clients are handing over when this process is about to end.
+constexpr std::chrono::seconds kDrainGrace{5};
+
+/// What has to be read before privileges are gone.
+struct Belongings {
+    delivery::Options delivery;
+    delivery::DialOptions dial;
+    delivery::Maps maps;
+    delivery::TlsChoice tls;
+    tls::Material material;
+    net::ResolverOptions resolver;
+    control::Surroundings around;
+};
+
+/// Whether a uid's login name is in a list such as authorized_mailq_users.
+std::function<bool(std::int64_t)> uid_list(const config::Config& config, std::string_view parameter,
+                                           const Log& log) {
+    auto list = std::make_shared<table::MatchList>(open_match_list(config, parameter, log));
+    return [list, accounts = Accounts::load()](std::int64_t uid) {
+        const auto login = accounts(uid);
+        const auto match = list->matches(login ? login->name : "unknown");
+        return match && *match;
+    };
+}
+
+control::Surroundings surroundings(const Setup& setup, const Log& log) {
+    control::Surroundings around;
+    around.owner_uid = setup.owner.uid;
+    // Others see everybody's mail only where the operator says so explicitly.
+    if (setup.config.is_set("authorized_mailq_users")) {
+        around.may_list_all = uid_list(setup.config, "authorized_mailq_users", log);
+    }
+    around.may_flush = uid_list(setup.config, "authorized_flush_users", log);
+    return around;
+}
+
+Result<Belongings> gather(const Setup& setup, const Log& log) {
+    const config::Config& config = setup.config;
+    Belongings belongings;
+    belongings.around = surroundings(setup, log);
+    auto delivery = delivery_options(config, log);
+    if (!delivery) return Unexpected(std::move(delivery).error());
+    belongings.delivery = std::move(delivery).value();
+    belongings.maps = delivery_maps(config, setup.owner, log);
+    auto policy = tls_policy(config);
+    if (!policy) return Unexpected(std::move(policy).error());
+    belongings.tls.policy = std::move(policy).value();
+    belongings.tls.log_level = tls_log_level(config);
+    auto material = tls::read_material(tls_files(config));
+    if (!material) return Unexpected(std::move(material).error());
+    belongings.material = std::move(material).value();
+    belongings.resolver = resolver_options(config);
+    auto dial = dial_options(config, belongings.delivery);
+    if (!dial) return Unexpected(std::move(dial).error());
+    belongings.dial = std::move(dial).value();
+    return belongings;
+}
+
+/// What must be made before the process confines itself, and given to it afterwards.
+struct Tools {
+    std::unique_ptr<queue::Spool> spool;
+    std::unique_ptr<net::Resolver> resolver;
+    std::unique_ptr<net::Listener> door;
+};
+
+/// All that lives in this process, in the order in which it must go.
+class CourierProcess {
+public:
+    CourierProcess(boost::asio::io_context& context, net::AsioTimers& timers,
+                   const config::Config& config, Belongings belongings, Tools tools, const Log& log,
+                   UniqueFd link)
+        : context_(context),
+          timers_(timers),
+          link_(context.get_executor(), std::move(link)),
+          belongings_(std::move(belongings)),
+          resolver_(std::move(tools.resolver)),
+          queue_(std::move(tools.spool), context.get_executor(), timers.clock(), log.named("qmgr")),
+          inboxes_(queue_, context.get_executor(), timers.clock(), log.named("qmgr"),
+                   inbox_options(config)),
+          tls_(std::move(belongings_.material), timers.clock()),
+          dialler_(belongings_.dial, belongings_.maps, tls_chooser(), *resolver_, tls_,
+                   context.get_executor(), timers.clock(), log.named("smtp"),
+                   std::random_device{}()),
+          courier_(belongings_.delivery, belongings_.maps, queue_, dialler_, timers.clock(),
+                   context.get_executor(), log.named("qmgr")),
+          service_(queue_, complete(belongings_.around), log.named("showq")),
+          control_(std::move(tools.door), service_, context.get_executor(), timers,
+                   log.named("showq")),
+          tasks_(context.get_executor(), log.named("qmgr")) {
+        tls_.announce_session_cache(!config.text("smtp_tls_session_cache_database").empty());
+        queue_.on_due([this] { courier_.wake(); });
+        inboxes_.on_begin([this] { courier_.warm(); });
+    }
+
+    void run() {
+        tasks_.spawn(courier_.run(), "courier");
+        tasks_.spawn(control_.run(), "control");
+        tasks_.spawn(heed_master(), "master's notes");
+        link_.say(Note(Note::Kind::Ready));
+        context_.run();
+    }
+
+private:
+    static queue::InboxServer::Options inbox_options(const config::Config& config) {
+        queue::InboxServer::Options options;
+        options.long_queue_ids = config.boolean("enable_long_queue_ids");
+        return options;
+    }
+
+    /// One policy for all next hops, until smtp_tls_policy_maps is served.
+    delivery::TlsChooser tls_chooser() const {
+        return [choice = belongings_.tls](const delivery::NextHop&) -> Result<delivery::TlsChoice> {
+            return choice;
+        };
+    }
+
+    control::Surroundings complete(control::Surroundings around) {
+        around.unthrottle = [this] {
+            courier_.flush();
+            link_.say(Note(Note::Kind::Flush));
+        };
+        around.status = [this] { return status_json(courier_.status()); };
+        return around;
+    }
+
+    net::Awaitable<void> heed_master() {
+        while (true) {
+            auto note = co_await link_.next();
+            // Without a master another may be starting: leave the queue to it at once. Nothing is
+            // lost by that; a crash would do the same.
+            if (!note) ::_exit(1);
+            if (note->kind == Note::Kind::Channel) inboxes_.attach(std::move(note->fd));
+            if (note->kind == Note::Kind::Stop) break;
+        }
+        // Mail is taken in while deliveries come to their end, and no longer.
+        co_await courier_.stop();
+        co_await inboxes_.drain(timers_.now() + kDrainGrace);
+        control_.stop();
+        context_.stop();
+    }
+
+    boost::asio::io_context& context_;
+    net::AsioTimers& timers_;
+    LinkReader link_;
+    Belongings belongings_;
+    std::unique_ptr<net::Resolver> resolver_;
+    queue::Queue queue_;
+    queue::InboxServer inboxes_;
+    tls::Client tls_;
+    delivery::SmtpDialler dialler_;
+    delivery::Courier courier_;
+    control::Service service_;
+    control::Server control_;
+    net::TaskGroup tasks_;
+};
+
+/// From here on the process can open its queue and connections, and little else.
+Result<void> confine(const Setup& setup, const Log& log) {
+    if (auto dropped = drop_privileges(setup.owner); !dropped) return dropped;
+    FileAccess access;
+    // Names are looked up anew when these change; everything else has been read.
+    access.read = {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/run", "/dev/urandom"};
+    access.write = {setup.layout.queue_directory};
+    confine_files(access, log);
+    return confine_system_calls(Role::Courier, log);
+}
+
+Result<Tools> make_tools(const Setup& setup, const Doors& doors, const Belongings& belongings,
+                         boost::asio::io_context& context, net::AsioTimers& timers,
+                         const Log& log) {
+    Tools tools;
+    auto resolver = net::Resolver::create(context.get_executor(), belongings.resolver);
+    if (!resolver) return Unexpected(std::move(resolver).error());
+    tools.resolver = std::move(resolver).value();
+    auto door = net::Listener::adopt(context.get_executor(), UniqueFd(::dup(doors.control.get())),
+                                     timers, log.named("showq"));
+    if (!door) return Unexpected(std::move(door).error());
+    tools.door = std::move(door).value();
+    auto spool = queue::Spool::open(spool_options(setup.config), timers.clock(), log.named("qmgr"));
+    if (!spool) return Unexpected(std::move(spool).error());
+    tools.spool = std::move(spool).value();
+    return tools;
+}
+
+}  // namespace
+
+int run_courier(const Setup& setup, const Doors& doors, UniqueFd link, bool starting) {
+    StderrTarget console;
+    auto target = open_log_target(setup.config);
+    BothTargets both(target ? target->get() : nullptr, starting ? &console : nullptr);
+    const Log log(both, "qmgr");
+
+    auto belongings = gather(setup, log);
+    if (!belongings) {
+        log.fatal(belongings.error().message);
+        return kConfigurationStatus;
+    }
+    if (auto confined = confine(setup, log); !confined) {
+        log.fatal(confined.error().message);
+        return kConfigurationStatus;
+    }
+    const SystemClock clock;
+    boost::asio::io_context context(1);
+    net::AsioTimers timers(context.get_executor(), clock);
+    auto tools = make_tools(setup, doors, *belongings, context, timers, log);
+    if (!tools) {
+        log.fatal(tools.error().message);
+        return kQueueStatus;
+    }
+    CourierProcess process(context, timers, setup.config, std::move(belongings).value(),
+                           std::move(tools).value(), log, std::move(link));
+    both.drop_second();
+    process.run();
+    return 0;
+}
+
+}  // namespace postrider::daemon

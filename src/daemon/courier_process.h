@@ -1,0 +1,14 @@
+// The process that owns the queue and the accounts, and speaks to smarthosts.
+#pragma once
+
+#include "core/unique_fd.h"
+#include "daemon/master.h"
+
+namespace postrider::daemon {
+
+/// Runs until the master says stop. `starting` means that a person may be watching standard error.
+/// The exit status: 0 in good order, 74 when the queue cannot be opened, 78 for a configuration
+/// that cannot be used.
+int run_courier(const Setup& setup, const Doors& doors, UniqueFd link, bool starting);
+
+}  // namespace postrider::daemon

@@ -1,0 +1,174 @@
+// Opens the sockets that mail and operators come in by.
+#include <charconv>
+#include <optional>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <systemd/sd-daemon.h>
+
+#include "daemon/master.h"
+#include "net/endpoint.h"
+#include "net/listener.h"
+
+namespace postrider::daemon {
+namespace {
+
+constexpr std::uint16_t kSmtpPort = 25;
+
+struct Place {
+    net::IpAddress address;
+    std::uint16_t port = kSmtpPort;
+};
+
+Unexpected bad_place(std::string_view parameter, std::string_view item) {
+    return Unexpected(ErrorCode::Invalid,
+                      fmt::format("{}: \"{}\": expected an address such as 127.0.0.1:25, "
+                                  "[::1]:25 or unix:/path",
+                                  parameter, item));
+}
+
+std::optional<std::uint16_t> parse_port(std::string_view text) {
+    std::uint16_t port = 0;
+    const auto [end, trouble] = std::from_chars(text.data(), text.data() + text.size(), port);
+    if (trouble != std::errc() || end != text.data() + text.size()) return std::nullopt;
+    return port;
+}
+
+/// `localhost` is what it is everywhere; other names would need a resolver before there is one.
+std::vector<net::IpAddress> addresses_of(std::string_view host) {
+    if (host == "localhost") {
+        return {boost::asio::ip::address_v4::loopback(), boost::asio::ip::address_v6::loopback()};
+    }
+    if (const auto literal = net::parse_ip_literal(host)) return {*literal};
+    return {};
+}
+
+Result<std::vector<Place>> parse_place(std::string_view item) {
+    const std::size_t colon = item.rfind(':');
+    if (colon == std::string_view::npos) return bad_place("smtpd_listen", item);
+    const auto port = parse_port(item.substr(colon + 1));
+    const auto addresses = addresses_of(item.substr(0, colon));
+    if (!port || addresses.empty()) return bad_place("smtpd_listen", item);
+    std::vector<Place> places;
+    for (const net::IpAddress& address : addresses) places.push_back({address, *port});
+    return places;
+}
+
+Result<std::vector<net::IpAddress>> interface_addresses(const config::Config& config) {
+    std::vector<net::IpAddress> addresses;
+    for (const std::string& item : config.list("inet_interfaces")) {
+        if (item == "all") {
+            addresses.emplace_back(boost::asio::ip::address_v4::any());
+            addresses.emplace_back(boost::asio::ip::address_v6::any());
+        } else if (item == "loopback-only") {
+            for (const auto& address : addresses_of("localhost")) addresses.push_back(address);
+        } else {
+            const auto named = addresses_of(item);
+            if (named.empty()) return bad_place("inet_interfaces", item);
+            addresses.insert(addresses.end(), named.begin(), named.end());
+        }
+    }
+    return addresses;
+}
+
+bool serves(const config::Config& config, const net::IpAddress& address) {
+    for (const std::string& protocol : config.list("inet_protocols")) {
+        if (protocol == "all" || protocol == (address.is_v4() ? "ipv4" : "ipv6")) return true;
+    }
+    return false;
+}
+
+/// A machine without IPv6 is no reason not to start, as long as something is listened on.
+bool family_is_missing(const Error& error) {
+    return error.message.ends_with("Cannot assign requested address") ||
+           error.message.ends_with("Address family not supported by protocol");
+}
+
+Result<void> listen_on(const config::Config& config, const Place& place, const Log& log,
+                       Doors& doors) {
+    if (!serves(config, place.address)) return {};
+    auto door = net::listen_tcp(place.address, place.port);
+    if (!door) {
+        if (place.address.is_v6() && family_is_missing(door.error())) return {};
+        return Unexpected(std::move(door).error());
+    }
+    if (!place.address.is_loopback()) {
+        log.warning(
+            fmt::format("listening beyond this machine, on {} port {}: only clients in "
+                        "mynetworks may relay",
+                        place.address.to_string(), place.port));
+    }
+    doors.smtp.push_back(std::move(door).value());
+    return {};
+}
+
+Result<void> open_smtp_doors(const config::Config& config, const Log& log, Doors& doors) {
+    const auto items = config.list("smtpd_listen");
+    if (items.empty()) {
+        const auto addresses = interface_addresses(config);
+        if (!addresses) return Unexpected(addresses.error());
+        for (const net::IpAddress& address : *addresses) {
+            if (auto opened = listen_on(config, {address, kSmtpPort}, log, doors); !opened) {
+                return opened;
+            }
+        }
+    }
+    for (const std::string& item : items) {
+        if (item.starts_with("unix:")) {
+            auto door = net::listen_unix(item.substr(5), 0666);
+            if (!door) return Unexpected(std::move(door).error());
+            doors.smtp.push_back(std::move(door).value());
+            continue;
+        }
+        const auto places = parse_place(item);
+        if (!places) return Unexpected(places.error());
+        for (const Place& place : *places) {
+            if (auto opened = listen_on(config, place, log, doors); !opened) return opened;
+        }
+    }
+    return {};
+}
+
+/// Takes what the service manager has opened for us: unix sockets are told apart by their paths.
+void adopt_handed_over(const Layout& layout, Doors& doors) {
+    const int count = ::sd_listen_fds(1);
+    for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + count; ++fd) {
+        if (::sd_is_socket_unix(fd, SOCK_STREAM, 1, layout.submit_socket().c_str(), 0) > 0) {
+            doors.submit.reset(fd);
+        } else if (::sd_is_socket_unix(fd, SOCK_STREAM, 1, layout.control_socket().c_str(), 0) >
+                   0) {
+            doors.control.reset(fd);
+        } else if (::sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) > 0) {
+            doors.smtp.emplace_back(fd);
+        } else {
+            ::close(fd);
+        }
+    }
+}
+
+}  // namespace
+
+Result<Doors> open_doors(const config::Config& config, const Layout& layout, const Log& log) {
+    Doors doors;
+    adopt_handed_over(layout, doors);
+    if (doors.smtp.empty()) {
+        if (auto opened = open_smtp_doors(config, log, doors); !opened) {
+            return Unexpected(std::move(opened).error());
+        }
+    }
+    if (!doors.submit) {
+        auto door = net::listen_unix(layout.submit_socket(), 0666);
+        if (!door) return Unexpected(std::move(door).error());
+        doors.submit = std::move(door).value();
+    }
+    if (!doors.control) {
+        auto door = net::listen_unix(layout.control_socket(), 0666);
+        if (!door) return Unexpected(std::move(door).error());
+        doors.control = std::move(door).value();
+    }
+    return doors;
+}
+
+}  // namespace postrider::daemon

@@ -1,0 +1,123 @@
+#include "daemon/layout.h"
+
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+
+#include <fcntl.h>
+#include <pwd.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+namespace postrider::daemon {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Makes `path` a directory of exactly this mode and owner. Works on a descriptor, so that nobody
+/// can put a link in its place between two steps.
+Result<void> make_directory(const fs::path& path, mode_t mode, const Owner& owner) {
+    if (::mkdir(path.c_str(), 0700) < 0 && errno != EEXIST) {
+        return Unexpected(system_error("create " + path.native(), errno));
+    }
+    const UniqueFd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!directory) return Unexpected(system_error("open " + path.native(), errno));
+    struct stat status {};
+    if (::fstat(directory.get(), &status) < 0) {
+        return Unexpected(system_error("examine " + path.native(), errno));
+    }
+    if (status.st_uid != owner.uid && status.st_uid != 0) {
+        return Unexpected(ErrorCode::Denied,
+                          fmt::format("{} belongs to user {}, not to {}; give it to {} or choose "
+                                      "another queue_directory",
+                                      path.native(), status.st_uid, owner.name, owner.name));
+    }
+    if (status.st_uid != owner.uid && ::fchown(directory.get(), owner.uid, owner.gid) < 0) {
+        return Unexpected(system_error("give " + path.native() + " to " + owner.name, errno));
+    }
+    if ((status.st_mode & 07777) != mode && ::fchmod(directory.get(), mode) < 0) {
+        return Unexpected(system_error("set the mode of " + path.native(), errno));
+    }
+    return {};
+}
+
+Result<void> make_parents(const fs::path& path) {
+    std::error_code trouble;
+    fs::create_directories(path.parent_path(), trouble);
+    if (trouble) {
+        return Unexpected(system_error("create " + path.parent_path().native(), trouble.value()));
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<Owner> find_owner(const std::string& mail_owner) {
+    const bool root = ::geteuid() == 0;
+    const passwd* account = root ? ::getpwnam(mail_owner.c_str()) : ::getpwuid(::geteuid());
+    if (!account && root) {
+        return Unexpected(ErrorCode::NotFound,
+                          fmt::format("mail_owner: there is no account \"{0}\"; create it "
+                                      "(adduser --system --group --home /nonexistent {0}) or name "
+                                      "another in main.cf",
+                                      mail_owner));
+    }
+    Owner owner;
+    owner.uid = account ? account->pw_uid : ::geteuid();
+    owner.gid = account ? account->pw_gid : ::getegid();
+    owner.name = account ? account->pw_name : std::to_string(owner.uid);
+    owner.change_to = root && owner.uid != 0;
+    return owner;
+}
+
+Result<void> prepare(const Layout& layout, const Owner& owner) {
+    if (auto made = make_parents(layout.queue_directory); !made) return made;
+    if (auto made = make_directory(layout.queue_directory, 0755, owner); !made) return made;
+    if (auto made = make_directory(layout.maildrop(), 01733, owner); !made) return made;
+    if (auto made = make_directory(layout.queue_directory / "public", 0755, owner); !made) {
+        return made;
+    }
+    return make_directory(layout.queue_directory / "pid", 0755, owner);
+}
+
+Result<UniqueFd> take_master_lock(const Layout& layout) {
+    const std::string path = layout.pid_file();
+    UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
+    if (!file) return Unexpected(system_error("open " + path, errno));
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK) return Unexpected(system_error("lock " + path, errno));
+        const auto other = running_master(layout);
+        return Unexpected(ErrorCode::Denied,
+                          fmt::format("the mail system is already running on {}{}",
+                                      layout.queue_directory.native(),
+                                      other ? fmt::format(" (process {})", *other) : ""));
+    }
+    const std::string pid = fmt::format("{:>15}\n", ::getpid());
+    if (::ftruncate(file.get(), 0) < 0 ||
+        ::pwrite(file.get(), pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
+        return Unexpected(system_error("write " + path, errno));
+    }
+    return file;
+}
+
+Result<pid_t> running_master(const Layout& layout) {
+    const std::string path = layout.pid_file();
+    const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (!file) return Unexpected(system_error("open " + path, errno));
+    if (::flock(file.get(), LOCK_SH | LOCK_NB) == 0) {
+        return Unexpected(ErrorCode::NotFound, "the mail system is not running");
+    }
+    char text[32] = {};
+    const ssize_t length = ::pread(file.get(), text, sizeof text - 1, 0);
+    const char* start = text;
+    while (*start == ' ') ++start;
+    pid_t pid = 0;
+    std::from_chars(start, text + (length > 0 ? length : 0), pid);
+    if (pid <= 0) return Unexpected(ErrorCode::Corrupt, path + " holds no process id");
+    return pid;
+}
+
+}  // namespace postrider::daemon

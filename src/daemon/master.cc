@@ -1,0 +1,335 @@
+#include "daemon/master.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "daemon/courier_process.h"
+#include "daemon/intake_process.h"
+#include "daemon/link.h"
+
+namespace postrider::daemon {
+namespace {
+
+std::string describe(int status) {
+    if (WIFSIGNALED(status)) return fmt::format("killed by signal {}", WTERMSIG(status));
+    return fmt::format("exit status {}", WEXITSTATUS(status));
+}
+
+/// Signals as something to read, instead of something that happens.
+UniqueFd open_signals() {
+    sigset_t signals;
+    ::sigemptyset(&signals);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) ::sigaddset(&signals, signal);
+    ::sigprocmask(SIG_BLOCK, &signals, nullptr);
+    return UniqueFd(::signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC));
+}
+
+}  // namespace
+
+Master::Master(Setup setup, Doors doors, LogSink& sink, const Clock& clock)
+    : setup_(std::move(setup)), doors_(std::move(doors)), log_(sink, "master"), clock_(clock) {}
+
+Master::~Master() {
+    kill_all();
+}
+
+int Master::run() {
+    if (auto prepared = prepare(); !prepared) {
+        log_.fatal(prepared.error().message);
+        return 1;
+    }
+    start_courier();
+    start_intake();
+    while (intake_ || courier_ || !retired_.empty() || intake_restart_.at || courier_restart_.at) {
+        wait_for_events();
+        take_signals();
+        for (Worker* worker : workers()) take_notes(*worker);
+        reap();
+        restart_what_is_due();
+        offer_drops();
+        go_on_stopping();
+    }
+    return exit_status_;
+}
+
+Result<void> Master::prepare() {
+    signals_ = open_signals();
+    if (!signals_) return Unexpected(system_error("wait for signals", errno));
+    auto drops = DropBox::open(setup_.layout.maildrop(), log_);
+    if (!drops) return Unexpected(std::move(drops).error());
+    drops_.emplace(std::move(drops).value());
+    return {};
+}
+
+// Starting.
+
+void Master::start_intake() {
+    std::vector<int> keep{doors_.submit.get()};
+    for (const UniqueFd& door : doors_.smtp) keep.push_back(door.get());
+    auto started = start_worker("intake", now(), keep, [this](UniqueFd link) {
+        return run_intake(setup_, doors_, std::move(link), state_ == State::Starting);
+    });
+    if (!started) {
+        log_.error(started.error().message);
+        intake_restart_.at = now() + kRestartDelayMax;
+        return;
+    }
+    intake_ = std::make_unique<Worker>(std::move(started).value());
+    connect(*intake_);
+}
+
+void Master::start_courier() {
+    auto started = start_worker("courier", now(), {doors_.control.get()}, [this](UniqueFd link) {
+        return run_courier(setup_, doors_, std::move(link), state_ == State::Starting);
+    });
+    if (!started) {
+        log_.error(started.error().message);
+        courier_restart_.at = now() + kRestartDelayMax;
+        return;
+    }
+    courier_ = std::make_unique<Worker>(std::move(started).value());
+    if (intake_) connect(*intake_);
+    for (const WorkerSlot& intake : retired_) connect(*intake);
+}
+
+/// Gives an intake and the courier the two ends of a new channel.
+void Master::connect(Worker& intake) {
+    if (!courier_) return;
+    auto channel = make_channel();
+    if (!channel) {
+        log_.error(channel.error().message);
+        return;
+    }
+    const Note to_courier(Note::Kind::Channel, 0, "", std::move(channel->first));
+    const Note to_intake(Note::Kind::Channel, 0, "", std::move(channel->second));
+    auto told = send_note(courier_->link.get(), to_courier);
+    if (told) told = send_note(intake.link.get(), to_intake);
+    if (!told) log_.warning(told.error().message);  // It is about to be reaped, and started anew.
+}
+
+// Events.
+
+std::vector<Worker*> Master::workers() const {
+    std::vector<Worker*> all;
+    if (intake_) all.push_back(intake_.get());
+    if (courier_) all.push_back(courier_.get());
+    for (const WorkerSlot& worker : retired_) all.push_back(worker.get());
+    return all;
+}
+
+void Master::wait_for_events() {
+    std::vector<pollfd> waits{{signals_.get(), POLLIN, 0}, {drops_->watch(), POLLIN, 0}};
+    for (const Worker* worker : workers()) {
+        if (worker->link) waits.push_back({worker->link.get(), POLLIN, 0});
+    }
+    timespec patience{};
+    const auto wake = next_wake();
+    if (wake) {
+        const auto left = std::max(*wake - now(), MonotonicTime::duration::zero());
+        const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
+        patience.tv_sec = seconds.count();
+        patience.tv_nsec = std::chrono::nanoseconds(left - seconds).count();
+    }
+    ::ppoll(waits.data(), waits.size(), wake ? &patience : nullptr, nullptr);
+}
+
+std::optional<MonotonicTime> Master::next_wake() const {
+    std::optional<MonotonicTime> wake;
+    const auto consider = [&](std::optional<MonotonicTime> time) {
+        if (time && (!wake || *time < *wake)) wake = time;
+    };
+    consider(intake_restart_.at);
+    consider(courier_restart_.at);
+    consider(kill_at_);
+    if (state_ == State::Running && intake_ && intake_->ready) {
+        if (const auto drop = drops_->wake_at(); drop && *drop > now()) consider(drop);
+    }
+    return wake;
+}
+
+void Master::take_signals() {
+    signalfd_siginfo signal{};
+    while (::read(signals_.get(), &signal, sizeof signal) == sizeof signal) {
+        if (signal.ssi_signo == SIGHUP) reload();
+        if (signal.ssi_signo == SIGTERM || signal.ssi_signo == SIGINT) {
+            log_.info(fmt::format("terminating on signal {}", signal.ssi_signo));
+            if (state_ == State::StoppingIntake || state_ == State::StoppingCourier) kill_all();
+            stop();
+        }
+    }
+}
+
+void Master::take_notes(Worker& worker) {
+    while (worker.link) {
+        auto note = receive_note(worker.link.get());
+        if (!note) {
+            worker.link.reset();  // Its end is told by SIGCHLD.
+            return;
+        }
+        if (!*note) return;
+        switch ((*note)->kind) {
+            case Note::Kind::Ready:
+                worker.ready = true;
+                break;
+            case Note::Kind::Taken:
+                drops_->taken((*note)->text);
+                break;
+            case Note::Kind::Refused:
+                drops_->refused((*note)->text);
+                break;
+            case Note::Kind::Later:
+                drops_->later((*note)->text, now());
+                break;
+            case Note::Kind::Flush:
+                drops_->rescan();
+                break;
+            case Note::Kind::Stop:
+            case Note::Kind::Channel:
+            case Note::Kind::Drop:
+                break;  // Ours to say, not theirs.
+        }
+    }
+    if (state_ == State::Starting && intake_ && intake_->ready && courier_ && courier_->ready) {
+        state_ = State::Running;
+        log_.info(fmt::format("daemon started -- version {}, configuration {}", POSTRIDER_VERSION,
+                              setup_.config.text("config_directory")));
+        if (on_started_) on_started_();
+    }
+}
+
+void Master::offer_drops() {
+    while (state_ == State::Running && intake_ && intake_->ready) {
+        auto drop = drops_->next(now(), intake_->pid);
+        if (!drop) return;
+        const Note note(Note::Kind::Drop, drop->uid, drop->name, std::move(drop->file));
+        if (!send_note(intake_->link.get(), note)) {
+            drops_->later(drop->name, now());
+            return;
+        }
+    }
+}
+
+// Ends and new beginnings.
+
+void Master::reap() {
+    int status = 0;
+    for (pid_t pid; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+        if (intake_ && intake_->pid == pid) intake_ended(std::exchange(intake_, nullptr), status);
+        if (courier_ && courier_->pid == pid)
+            courier_ended(std::exchange(courier_, nullptr), status);
+        std::erase_if(retired_, [&](const WorkerSlot& worker) {
+            if (worker->pid != pid) return false;
+            take_notes(*worker);
+            drops_->lost(pid);
+            return true;
+        });
+    }
+}
+
+void Master::intake_ended(WorkerSlot worker, int status) {
+    take_notes(*worker);  // What it said last still counts.
+    drops_->lost(worker->pid);
+    if (!worker->stopping) died(*worker, status, intake_restart_);
+}
+
+void Master::courier_ended(WorkerSlot worker, int status) {
+    if (!worker->stopping) {
+        died(*worker, status, courier_restart_);
+    } else if (state_ == State::Running) {
+        start_courier();  // The next generation.
+    }
+}
+
+void Master::died(const Worker& worker, int status, Restart& restart) {
+    const std::string what = describe(status);
+    log_.warning(fmt::format("process {} pid {} {}", worker.name, worker.pid, what));
+    if (state_ == State::Starting) {
+        exit_status_ = WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status) : 1;
+        stop();
+        return;
+    }
+    if (state_ != State::Running) return;
+    if (now() - worker.started >= kSteadyAfter) restart.delay = std::chrono::seconds(0);
+    restart.at = now() + restart.delay;
+    restart.delay = std::clamp(restart.delay * 2, std::chrono::seconds(1), kRestartDelayMax);
+}
+
+void Master::restart_what_is_due() {
+    const auto due = [&](Restart& restart) {
+        if (!restart.at || *restart.at > now()) return false;
+        restart.at.reset();
+        return true;
+    };
+    if (due(courier_restart_)) start_courier();
+    if (due(intake_restart_)) start_intake();
+}
+
+void Master::reload() {
+    if (state_ != State::Running) return;
+    auto config = config::Config::load(setup_.config.file().parent_path());
+    if (!config) {
+        log_.error("reload -- the old configuration stays in use: " + config.error().message);
+        return;
+    }
+    if (config->text("queue_directory") != setup_.config.text("queue_directory")) {
+        log_.error("reload -- queue_directory has changed; stop and start for that");
+        return;
+    }
+    for (const std::string& warning : config->warnings()) log_.warning(warning);
+    setup_.config = std::move(config).value();
+    log_.info(fmt::format("reload -- version {}, configuration {}", POSTRIDER_VERSION,
+                          setup_.config.text("config_directory")));
+    if (intake_) {
+        tell_to_stop(*intake_);
+        retired_.push_back(std::move(intake_));
+    }
+    start_intake();
+    if (courier_) tell_to_stop(*courier_);
+    drops_->rescan();
+}
+
+void Master::tell_to_stop(Worker& worker) {
+    worker.stopping = true;
+    if (worker.link && send_note(worker.link.get(), Note(Note::Kind::Stop))) return;
+    ::kill(worker.pid, SIGKILL);  // It does not listen.
+}
+
+void Master::stop() {
+    intake_restart_.at.reset();
+    courier_restart_.at.reset();
+    if (state_ == State::StoppingIntake || state_ == State::StoppingCourier) return;
+    state_ = State::StoppingIntake;
+    kill_at_ = now() + kIntakeGrace;
+    if (intake_) tell_to_stop(*intake_);
+}
+
+/// First those who take mail in, so that all of it has a courier to be given to.
+void Master::go_on_stopping() {
+    if (kill_at_ && *kill_at_ <= now()) {
+        if (state_ == State::StoppingCourier) log_.warning("the courier does not end: killed");
+        if (state_ == State::StoppingCourier && courier_) ::kill(courier_->pid, SIGKILL);
+        if (intake_) ::kill(intake_->pid, SIGKILL);
+        for (const WorkerSlot& worker : retired_) ::kill(worker->pid, SIGKILL);
+        kill_at_.reset();
+    }
+    if (state_ == State::StoppingIntake && !intake_ && retired_.empty()) {
+        state_ = State::StoppingCourier;
+        kill_at_ = now() + kCourierGrace;
+        if (courier_) tell_to_stop(*courier_);
+    }
+}
+
+void Master::kill_all() {
+    for (const Worker* worker : workers()) ::kill(worker->pid, SIGKILL);
+}
+
+}  // namespace postrider::daemon

@@ -118,7 +118,7 @@ private:
     std::uint64_t bytes_ = 0;
 };
 
-std::string quoted(std::string_view text) {
+std::string json_text(std::string_view text) {
     return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
@@ -126,11 +126,11 @@ void print_json(const ListedMessage& message) {
     std::string recipients;
     for (const QueuedRecipient& each : message.recipients) {
         if (!recipients.empty()) recipients += ", ";
-        recipients += "{\"address\": " + quoted(shown(each.recipient.address));
+        recipients += "{\"address\": " + json_text(shown(each.recipient.address));
         if (!each.last.text.empty()) {
             const bool failed = each.state != queue::RecipientState::Waiting;
             recipients += failed ? ", \"bounce_reason\": " : ", \"delay_reason\": ";
-            recipients += quoted(each.last.text);
+            recipients += json_text(each.last.text);
         }
         recipients += "}";
     }
@@ -141,7 +141,7 @@ void print_json(const ListedMessage& message) {
         control::name_of(message.place), message.id.str(),
         std::chrono::duration_cast<std::chrono::seconds>(message.arrival.time_since_epoch())
             .count(),
-        message.size, message.expire, quoted(shown(message.envelope.reverse_path)), recipients);
+        message.size, message.expire, json_text(shown(message.envelope.reverse_path)), recipients);
 }
 
 /// The message in a line of the answer; nothing for other lines.

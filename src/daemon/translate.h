@@ -1,6 +1,7 @@
 // The configuration in the words of each module: the only place where both are known.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "config/config.h"
@@ -27,6 +28,9 @@ table::Tables open_tables(const config::Config&, std::string_view parameter, con
 
 /// A match list of domains or addresses; parent_domain_matches_subdomains is heeded.
 table::MatchList open_match_list(const config::Config&, std::string_view parameter, const Log&);
+
+/// mydestination. A domain that cannot be looked up counts as not ours, and has been logged.
+std::function<bool(std::string_view domain)> local_domains(const config::Config&, const Log&);
 
 /// Every table that clean-up asks is opened here, so this needs the file system.
 message::CleanupOptions cleanup_options(const config::Config&, const Log&);

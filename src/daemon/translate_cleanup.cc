@@ -28,16 +28,6 @@ std::size_t size(const config::Config& config, std::string_view parameter) {
     return static_cast<std::size_t>(config.integer(parameter));
 }
 
-/// mydestination; a domain that cannot be looked up counts as not ours, and has been logged.
-std::function<bool(std::string_view)> local_domains(const config::Config& config, const Log& log) {
-    auto destinations =
-        std::make_shared<table::MatchList>(open_match_list(config, "mydestination", log));
-    return [destinations](std::string_view domain) {
-        const auto match = destinations->matches(domain);
-        return match && *match;
-    };
-}
-
 message::RewriteOptions rewrite_options(const config::Config& config, const Log& log) {
     message::RewriteOptions options;
     options.myhostname = config.text("myhostname");
@@ -85,6 +75,15 @@ message::RewriteOptions rewrite_options(const config::Config& config, const Log&
 }
 
 }  // namespace
+
+std::function<bool(std::string_view)> local_domains(const config::Config& config, const Log& log) {
+    auto destinations =
+        std::make_shared<table::MatchList>(open_match_list(config, "mydestination", log));
+    return [destinations](std::string_view domain) {
+        const auto match = destinations->matches(domain);
+        return match && *match;
+    };
+}
 
 table::Tables open_tables(const config::Config& config, std::string_view parameter, const Log& log,
                           table::OpenOptions options) {

@@ -31,15 +31,12 @@ delivery::Timeouts timeouts(const config::Config& config) {
     return timeouts;
 }
 
-Result<delivery::RouteOptions> route_options(const config::Config& config) {
+Result<delivery::RouteOptions> route_options(const config::Config& config, const Log& log) {
     delivery::RouteOptions options;
     options.relayhost = config.text("relayhost");
     options.default_transport = config.text("default_transport");
-    for (const std::string& domain : config.list("mydestination")) {
-        options.local_domains.push_back(ascii_lowercase(domain));
-    }
+    options.is_local = local_domains(config, log);
     options.recipient_delimiter = config.text("recipient_delimiter");
-    options.myhostname = config.text("myhostname");
     const auto parents = config.list("parent_domain_matches_subdomains");
     options.parent_domain_matches =
         std::find(parents.begin(), parents.end(), "transport_maps") != parents.end();
@@ -162,7 +159,7 @@ net::AddressOrder address_order(const config::Config& config) {
 
 Result<delivery::Options> delivery_options(const config::Config& config, const Log& log) {
     delivery::Options options;
-    auto route = route_options(config);
+    auto route = route_options(config, log);
     if (!route) return Unexpected(std::move(route).error());
     options.route = std::move(route).value();
     auto session = session_options(config, log);

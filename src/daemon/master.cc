@@ -173,9 +173,9 @@ void Master::take_notes(Worker& worker) {
         auto note = receive_note(worker.link.get());
         if (!note) {
             worker.link.reset();  // Its end is told by SIGCHLD.
-            return;
+            break;
         }
-        if (!*note) return;
+        if (!*note) break;
         switch ((*note)->kind) {
             case Note::Kind::Ready:
                 worker.ready = true;

@@ -27,13 +27,13 @@ void close_all_but(std::vector<int> keep) {
 }
 
 void reset_signals() {
-    for (const int signal : {SIGHUP, SIGINT, SIGTERM, SIGCHLD, SIGUSR1}) ::signal(signal, SIG_DFL);
+    for (const int signal : {SIGCHLD, SIGUSR1}) ::signal(signal, SIG_DFL);
     // A peer that goes away is an error code to us, and a full disk is one, too.
     ::signal(SIGPIPE, SIG_IGN);
     ::signal(SIGXFSZ, SIG_IGN);
-    // Signals of a terminal are the master's to answer: it stops the workers in order.
-    ::signal(SIGINT, SIG_IGN);
-    ::signal(SIGHUP, SIG_IGN);
+    // A terminal or a service manager signals the whole group: the answer is the master's, who
+    // stops the workers in order.
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::signal(signal, SIG_IGN);
     sigset_t none;
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);

@@ -74,8 +74,10 @@ net::Awaitable<Dialled> SmtpDialler::dial(DialRequest request) {
 
 net::Awaitable<Dialled> SmtpDialler::dial_hop(const NextHop& hop, const DialRequest& request) {
     const MonotonicTime lookup_deadline = clock_.monotonic() + std::chrono::seconds(30);
-    auto lookup = hop.lookup_mx ? co_await resolver_.mail_exchangers(hop.host, lookup_deadline)
-                                : co_await resolver_.host(hop.host, lookup_deadline);
+    // Not one expression: this compiler destroys the outcome twice when ?: has co_await inside.
+    auto looking_up = hop.lookup_mx ? resolver_.mail_exchangers(hop.host, lookup_deadline)
+                                    : resolver_.host(hop.host, lookup_deadline);
+    auto lookup = co_await std::move(looking_up);
     if (!lookup) co_return failed(lookup_failure(lookup.error(), request.is_relayhost));
     if (lookup->addresses.empty()) {
         const Verdict trouble = verdict_of(*lookup, request.is_relayhost);

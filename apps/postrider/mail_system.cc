@@ -1,5 +1,8 @@
 #include "mail_system.h"
 
+#include <cerrno>
+
+#include <grp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -38,11 +41,23 @@ private:
     Result<std::uint64_t> result_ = std::uint64_t{0};
 };
 
+/// Root acts as the queue's owner: files it leaves must be the owner's, and nothing that the owner
+/// put there is to be followed with more rights than the owner's.
+Result<void> become_owner(const struct stat& queue) {
+    if (::geteuid() != 0 || queue.st_uid == 0) return {};
+    if (::setgroups(0, nullptr) < 0 || ::setresgid(queue.st_gid, queue.st_gid, queue.st_gid) < 0 ||
+        ::setresuid(queue.st_uid, queue.st_uid, queue.st_uid) < 0) {
+        return Unexpected(system_error("become the owner of the queue", errno));
+    }
+    return {};
+}
+
 Result<std::uint64_t> ask_directly(const std::filesystem::path& directory,
                                    const control::Request& request, const LineReader& reader,
                                    const Log& log) {
     struct stat status {};
     if (::stat((directory / "queue.db").c_str(), &status) < 0) return std::uint64_t{0};
+    if (auto became = become_owner(status); !became) return Unexpected(std::move(became).error());
     const SystemClock clock;
     queue::Spool::Options options;
     options.directory = directory;

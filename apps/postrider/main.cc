@@ -3,6 +3,8 @@
 #include <cstring>
 #include <string_view>
 
+#include <unistd.h>
+
 #include "commands.h"
 
 namespace {
@@ -30,6 +32,7 @@ const Command* find_command(std::string_view name) {
 
 int main(int argc, char** argv) {
     if (argc < 1) return 1;
+    ::opterr = 0;  // Each command says in its own words what it expects.
     const char* slash = std::strrchr(argv[0], '/');
     if (const Command* command = find_command(slash ? slash + 1 : argv[0])) {
         return command->run(argc, argv);

@@ -23,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kUsage =
-    "usage: postrider [-c config_dir] start|start-fg|stop|reload|status|flush|check\n";
+    "usage: postrider [-c config_dir] start|start-fg|stop|reload|status|flush|check";
 
 /// The daemon's program lies beside ours.
 fs::path daemon_program() {
@@ -156,7 +156,7 @@ int operate(int argc, char** argv) {
         if (option == '?') program.fatal(kUsage);
     }
     if (::optind + 1 != argc) {
-        fmt::print(stderr, "{}", kUsage);
+        fmt::print(stderr, "{}\n", kUsage);
         return 1;
     }
     const std::string_view command = argv[::optind];

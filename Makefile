@@ -19,6 +19,7 @@ dev: dependencies
 
 ## demo: build, start with a stand-in for Gmail on loopback, send a message, show what happened
 demo: build
+	@cmake --build build -j $(JOBS) --target smarthost
 	@tests/demo/run build/bin
 
 ## check: build and run every test: units under sanitizers, dialogs, end to end, crash

@@ -51,13 +51,16 @@ bool is_askable(std::string_view name) {
     return true;
 }
 
-Result<HostsTable> read_hosts(const std::filesystem::path& path) {
+/// A machine may well have none. RFC 6761 6.3: localhost is this machine even when no
+/// file says so.
+HostsTable read_hosts(const std::filesystem::path& path) {
     std::ifstream file(path);
-    // A machine may well have none.
-    if (!file) return HostsTable();
     std::ostringstream text;
-    text << file.rdbuf();
-    return parse_hosts(text.str());
+    if (file) text << file.rdbuf();
+    HostsTable hosts = parse_hosts(text.str());
+    if (!hosts.contains("localhost"))
+        hosts.merge(parse_hosts("127.0.0.1 localhost\n::1 localhost"));
+    return hosts;
 }
 
 }  // namespace
@@ -74,10 +77,8 @@ public:
         wanted.servers = options_.servers;
         auto client = DnsClient::create(executor_, wanted);
         if (!client) return Unexpected(std::move(client).error());
-        auto hosts = read_hosts(options_.hosts_file);
-        if (!hosts) return Unexpected(std::move(hosts).error());
         dns_ = std::move(*client);
-        hosts_ = std::move(*hosts);
+        hosts_ = read_hosts(options_.hosts_file);
         return {};
     }
 

@@ -286,6 +286,13 @@ TEST_F(HostsFileTest, IsOnlyReadForNativeLookups) {
     EXPECT_EQ(nobody.reason, "unable to look up host nobody.example: Name or service not known");
 }
 
+TEST_F(HostsFileTest, NeedsNoLineForLocalhost) {
+    options.lookup = HostLookup::Native;
+    make();
+
+    EXPECT_EQ(text(host("LocalHost")), "LocalHost[127.0.0.1] LocalHost[::1] ");
+}
+
 TEST_F(HostsFileTest, ComesSecondWhenDnsComesFirst) {
     options.lookup = HostLookup::DnsThenNative;
 

@@ -9,7 +9,7 @@
 namespace postrider::config {
 namespace {
 
-constexpr std::string_view kHead = R"(.TH MAIN.CF 5 "" postrider "File formats"
+constexpr std::string_view kHead = R"(.TH MAIN.CF 5 2026-11-22 postrider "File formats"
 .SH NAME
 main.cf \- configuration of postrider
 .SH SYNOPSIS
@@ -19,8 +19,9 @@ The file
 .B main.cf
 says how
 .BR postriderd (8)
-handles mail. Its syntax, the names of its parameters and their meaning are those of Postfix, and
-what it does not set has a default, so that an empty file is a complete one.
+handles mail.
+Its syntax, the names of its parameters and their meaning are those of Postfix,
+and what it does not set has a default, so that an empty file is a complete one.
 .PP
 Each line has the form
 .IP
@@ -28,8 +29,9 @@ Each line has the form
 .B =
 .I value
 .PP
-A line that begins with white space continues the one before. Empty lines and lines whose first
-character is # are comments. A name that is set twice has its last value; a warning says so.
+A line that begins with white space continues the one before.
+Empty lines and lines whose first character is # are comments.
+A name that is set twice has its last value; a warning says so.
 .PP
 A value may refer to others:
 .TP
@@ -49,7 +51,9 @@ The same by comparison, with ==, !=, <, <=, >= or >.
 .B $$
 A dollar sign.
 .PP
-Times have a unit: s, m, h, d or w. Lists are parted by comma or white space. Tables are written
+Times have a unit: s, m, h, d or w.
+Lists are parted by comma or white space.
+Tables are written
 .IR type : name ,
 such as hash:/etc/postrider/sasl_passwd.
 .PP
@@ -64,9 +68,10 @@ tells what is wrong with it.
 )";
 
 constexpr std::string_view kOthers = R"(.SH OTHER PARAMETERS OF POSTFIX
-Further parameters of Postfix may stand in the file. Those that govern what postrider does not have
-are accepted; others are named in a warning when they are set; and those whose absence would make
-mail less secure keep the daemon from starting:
+Further parameters of Postfix may stand in the file.
+Those that govern what postrider does not have are accepted; others are named in
+a warning when they are set; and those whose absence would make mail less secure
+keep the daemon from starting:
 )";
 
 constexpr std::string_view kTail = R"(.SH PARAMETERS OF TRANSPORTS
@@ -100,6 +105,26 @@ std::string escaped(std::string_view text) {
     return result;
 }
 
+/// A sentence begins a line, and lines are short: roff fills them anew, and people read the source.
+std::string filled(std::string_view text) {
+    constexpr std::size_t kWidth = 76;
+    std::string result;
+    std::string line;
+    const auto end_line = [&] {
+        if (!line.empty()) result += escaped(line) + "\n";
+        line.clear();
+    };
+    for (text = trimmed(text); !text.empty(); text = trimmed(text)) {
+        const std::string_view word = text.substr(0, text.find(' '));
+        text.remove_prefix(word.size());
+        if (line.size() + 1 + word.size() > kWidth) end_line();
+        line.append(line.empty() ? "" : " ").append(word);
+        if (word.ends_with('.')) end_line();
+    }
+    end_line();
+    return result;
+}
+
 /// The value with every default in force, where main.cf's way to write it is a puzzle.
 std::string resolved(std::string_view value) {
     const Lookup look_up = [](std::string_view name) -> std::optional<std::string_view> {
@@ -123,9 +148,9 @@ std::string default_shown(const Parameter& parameter) {
 void append_parameter(std::string& page, const Parameter& parameter) {
     page += ".TP\n.BR " + std::string(parameter.name) +
             " \" (default: " + escaped(default_shown(parameter)) + ")\"\n" +
-            escaped(parameter.meaning) + "\n";
+            filled(parameter.meaning);
     if (parameter.type == Type::Choice && !parameter.choices.empty())
-        page += "One of: " + escaped(parameter.choices) + ".\n";
+        page += filled("One of: " + std::string(parameter.choices) + ".");
     if (parameter.type == Type::Integer && parameter.range.max != 0)
         page += "From " + std::to_string(parameter.range.min) + " to " +
                 std::to_string(parameter.range.max) + ".\n";

@@ -7,6 +7,7 @@
 
 #include "net/listener.h"
 #include "net/run.h"
+#include "net/task_group.h"
 #include "net/until.h"
 
 namespace postrider::net {
@@ -149,6 +150,55 @@ TEST(Connect, BindsToTheSourceAddress) {
     EXPECT_EQ(connected->failures[0].error.message,
               "connect to mx.example.org[127.0.0.1]:" + std::to_string(port) +
                   ": bind 192.0.2.1: Cannot assign requested address");
+}
+
+Awaitable<void> connect_until_stopped(std::vector<HostAddress> list, std::uint16_t port,
+                                      std::optional<Error>& into) {
+    ConnectOptions options;
+    options.stagger = 1ms;
+    auto connected = co_await connect(list, port, options, kNever);
+    if (!connected) into = connected.error();
+}
+
+TEST(Connect, EndsWhenItsTaskIsCancelled) {
+    boost::asio::io_context loop;
+    const Silence silence("127.0.0.1");
+    CapturedLog log;
+    TaskGroup tasks(loop.get_executor(), Log(log, "test"));
+    std::optional<Error> error;
+    const std::vector<HostAddress> list(5, at("127.0.0.1"));
+    for (const auto patience : {0ms, 20ms}) {
+        tasks.spawn(connect_until_stopped(list, silence.port(), error), "connect");
+        loop.restart();
+        loop.run_for(patience);
+        ASSERT_EQ(tasks.size(), 1u);
+
+        tasks.cancel();
+
+        // Nothing is left behind: the loop runs out of work.
+        loop.restart();
+        loop.run_for(10s);
+        EXPECT_TRUE(tasks.empty());
+        ASSERT_TRUE(error);
+        EXPECT_EQ(error->code, ErrorCode::Cancelled);
+        EXPECT_TRUE(loop.stopped());
+    }
+}
+
+TEST(Connect, MayBeAbandonedWithItsLoop) {
+    const Silence silence("127.0.0.1");
+    CapturedLog log;
+    std::optional<Error> error;
+    {
+        boost::asio::io_context loop;
+        TaskGroup tasks(loop.get_executor(), Log(log, "test"));
+        const std::vector<HostAddress> list(3, at("127.0.0.1"));
+        tasks.spawn(connect_until_stopped(list, silence.port(), error), "connect");
+        loop.run_for(20ms);
+        EXPECT_EQ(tasks.size(), 1u);
+    }
+    EXPECT_FALSE(error);
+    EXPECT_TRUE(log.lines().empty());
 }
 
 }  // namespace

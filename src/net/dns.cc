@@ -204,7 +204,9 @@ private:
     struct Watch {
         Watch(const asio::any_io_executor& executor, int fd) : descriptor(executor, fd) {}
         // The socket belongs to c-ares.
-        ~Watch() { descriptor.release(); }
+        ~Watch() {
+            if (descriptor.is_open()) descriptor.release();
+        }
 
         asio::posix::stream_descriptor descriptor;
         bool read = false;  ///< wanted
@@ -218,15 +220,21 @@ private:
     }
 
     void watch(int fd, bool read, bool write) {
-        if (!read && !write) {
-            watches.erase(fd);
-            return;
-        }
+        if (!read && !write) return forget(fd);
         auto& entry = watches[fd];
         if (!entry) entry = std::make_shared<Watch>(executor, fd);
         entry->read = read;
         entry->write = write;
         wait(fd, entry);
+    }
+
+    // c-ares closes the socket next, and may get its number again for another: by then the event
+    // loop must have let go of it, even if a completion still holds the Watch.
+    void forget(int fd) {
+        const auto known = watches.find(fd);
+        if (known == watches.end()) return;
+        known->second->descriptor.release();
+        watches.erase(known);
     }
 
     void wait(int fd, const std::shared_ptr<Watch>& entry) {

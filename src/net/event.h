@@ -1,6 +1,8 @@
 // A flag on the network thread that one coroutine can wait for.
 #pragma once
 
+#include <cstdint>
+
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/steady_timer.hpp>
 
@@ -14,6 +16,7 @@ public:
     explicit Event(boost::asio::any_io_executor executor)
         : timer_(std::move(executor), MonotonicTime::max()) {}
 
+    /// Wakes who waits, also when a reset() follows at once.
     void set();
     void reset() { set_ = false; }
     bool is_set() const { return set_; }
@@ -23,6 +26,7 @@ public:
 private:
     boost::asio::steady_timer timer_;  ///< cancelled to wake the waiter
     bool set_ = false;
+    std::uint64_t times_ = 0;  ///< set() was called
 };
 
 }  // namespace postrider::net

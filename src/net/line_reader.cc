@@ -12,11 +12,9 @@ LineReader::LineReader(Stream& stream, std::size_t line_length_max, std::size_t 
 
 Awaitable<Result<Line>> LineReader::read_line(MonotonicTime deadline) {
     for (;;) {
-        const auto* line_feed =
-            static_cast<const char*>(std::memchr(buffer_.data() + scanned_, '\n', end_ - scanned_));
-        if (line_feed != nullptr) {
-            co_return take_line(static_cast<std::size_t>(line_feed - buffer_.data()));
-        }
+        const std::string_view fresh(buffer_.data() + scanned_, end_ - scanned_);
+        const std::size_t line_feed = fresh.find('\n');
+        if (line_feed != fresh.npos) co_return take_line(scanned_ + line_feed);
         scanned_ = end_;
         // One more than the bound, because the line may end with CR LF.
         if (end_ - begin_ > line_length_max_ + 1) {

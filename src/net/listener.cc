@@ -46,11 +46,12 @@ bool is_shortage(int error_number) {
            error_number == ENOMEM;
 }
 
-bool is_answered(const sockaddr_un& address) {
+// Only a refusal is certain; a lack of descriptors on our side, say, proves nothing.
+bool is_abandoned(const sockaddr_un& address) {
     const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    return ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) ==
-               0 ||
-           errno == EAGAIN;
+    return ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) !=
+               0 &&
+           errno == ECONNREFUSED;
 }
 
 }  // namespace
@@ -87,7 +88,7 @@ Result<UniqueFd> listen_unix(const std::filesystem::path& path, mode_t mode) {
     struct stat status = {};
     if (::lstat(path.c_str(), &status) == 0) {
         if (!S_ISSOCK(status.st_mode)) return Unexpected(system_error(attempt, EEXIST));
-        if (is_answered(address)) return Unexpected(system_error(attempt, EADDRINUSE));
+        if (!is_abandoned(address)) return Unexpected(system_error(attempt, EADDRINUSE));
         if (::unlink(path.c_str()) != 0) return Unexpected(system_error(attempt, errno));
     }
     UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));

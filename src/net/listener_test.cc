@@ -61,6 +61,23 @@ TEST_F(ListenerTest, AcceptsTcpConnections) {
     EXPECT_FALSE((*served)->peer_credentials());
 }
 
+TEST_F(ListenerTest, TakesNoIpv4OnAnIpv6Socket) {
+    auto listening = listen_tcp(*parse_ip_literal("::"), 0);
+    if (!listening) GTEST_SKIP() << "no IPv6 here";
+    auto listener = adopt(std::move(listening));
+    const auto port = listener->local().port;
+
+    // The same port of the other family is free, and nobody listens there.
+    const std::vector<HostAddress> ipv4 = {{"localhost", *parse_ip_literal("127.0.0.1")}};
+    auto refused = run(loop, connect(ipv4, port, {}, kNever));
+    ASSERT_TRUE(refused);
+    EXPECT_EQ(refused->stream, nullptr);
+    EXPECT_TRUE(listen_tcp(*parse_ip_literal("0.0.0.0"), port));
+    const std::vector<HostAddress> ipv6 = {{"localhost", *parse_ip_literal("::1")}};
+    auto connected = run(loop, connect(ipv6, port, {}, kNever));
+    EXPECT_TRUE(connected && connected->stream);
+}
+
 TEST_F(ListenerTest, SaysWhichAddressIsTaken) {
     auto listener = adopt(listen_tcp(*parse_ip_literal("127.0.0.1"), 0));
     const auto port = listener->local().port;

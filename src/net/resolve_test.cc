@@ -8,6 +8,7 @@
 
 #include "core/unique_fd.h"
 #include "net/run.h"
+#include "net/task_group.h"
 #include "net/until.h"
 
 namespace postrider::net {
@@ -328,6 +329,51 @@ TEST_F(ResolveTest, AnswersManyAtOnce) {
     while (found < 60 && steady_clock::now() < give_up) loop.run_one_for(100ms);
 
     EXPECT_EQ(found, 60);
+}
+
+Awaitable<void> look_up(Resolver& resolver, std::string name, std::optional<Error>& into) {
+    auto lookup = co_await resolver.mail_exchangers(std::move(name), kNever);
+    if (!lookup) into = lookup.error();
+}
+
+TEST_F(ResolveTest, EndsWhenItsTaskIsCancelled) {
+    server.fails("silent.example", -1);
+    options.try_timeout = 10s;
+    make();
+    CapturedLog log;
+    TaskGroup tasks(loop.get_executor(), Log(log, "test"));
+    std::optional<Error> error;
+    tasks.spawn(look_up(*resolver, "silent.example", error), "lookup");
+    loop.poll();
+    ASSERT_EQ(tasks.size(), 1u);
+
+    tasks.cancel();
+
+    ASSERT_TRUE(run(loop, tasks.join(kNever)));
+    ASSERT_TRUE(error);
+    EXPECT_EQ(error->code, ErrorCode::Cancelled);
+    // The answer may still come, and finds nobody.
+    resolver.reset();
+    loop.restart();
+    loop.poll();
+}
+
+TEST_F(ResolveTest, LookupsOfBeforeARefreshEnd) {
+    server.fails("silent.example", -1);
+    options.try_timeout = 10s;
+    make();
+    CapturedLog log;
+    TaskGroup tasks(loop.get_executor(), Log(log, "test"));
+    std::optional<Error> error;
+    for (int i = 0; i < 3; ++i) {
+        tasks.spawn(look_up(*resolver, "silent.example", error), "lookup");
+    }
+    loop.poll();
+
+    ASSERT_TRUE(resolver->refresh());
+
+    ASSERT_TRUE(run(loop, tasks.join(steady_clock::now() + 10s)));
+    EXPECT_FALSE(error) << "they want to try again";
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "net/until.h"
 
+#include <list>
+
 #include <gtest/gtest.h>
 
 #include "net/event.h"
@@ -64,6 +66,56 @@ TEST(Until, SaysCancelledWhenTheTaskIsCancelled) {
     // The second wait began after the cancel, and ended at once, too.
     EXPECT_EQ(seen, (std::vector{ErrorCode::Cancelled, ErrorCode::Cancelled}));
     EXPECT_TRUE(tasks.empty());
+}
+
+// Waits for the event with a deadline, again and again, while others do the same.
+Awaitable<void> contend(Event& event, int rounds, std::vector<int>& outcomes) {
+    for (int i = 0; i < rounds; ++i) {
+        const auto deadline = steady_clock::now() + std::chrono::microseconds(100 * (i % 5));
+        auto result = co_await until(deadline, never(event));
+        const bool timed_out = !result && result.error().code == ErrorCode::Timeout;
+        ++outcomes[result ? 0 : (timed_out ? 1 : 2)];
+        event.reset();
+    }
+}
+
+Awaitable<void> stir(std::list<Event>& events, const bool& done) {
+    boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor);
+    while (!done) {
+        for (auto& event : events) event.set();
+        timer.expires_after(std::chrono::microseconds(100));
+        co_await timer.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
+    }
+}
+
+TEST(Until, DecidesOnceForEachOfManyThatRaceWithTheirDeadlines) {
+    boost::asio::io_context loop;
+    CapturedLog log;
+    std::list<Event> stirred;
+    std::list<Event> left_alone;
+    TaskGroup tasks(loop.get_executor(), Log(log, "test"));
+    TaskGroup stirring(loop.get_executor(), Log(log, "test"));
+    std::vector<int> outcomes(3, 0);
+    bool done = false;
+    constexpr int kTasks = 25;
+    constexpr int kRounds = 50;
+    for (auto* events : {&stirred, &left_alone}) {
+        for (int i = 0; i < kTasks; ++i) {
+            Event& event = events->emplace_back(loop.get_executor());
+            tasks.spawn(contend(event, kRounds, outcomes), "one of many");
+        }
+    }
+    stirring.spawn(stir(stirred, done), "stir");
+
+    ASSERT_TRUE(run(loop, tasks.join(steady_clock::now() + 60s)));
+    done = true;
+    ASSERT_TRUE(run(loop, stirring.join(steady_clock::now() + 60s)));
+
+    EXPECT_EQ(outcomes[0] + outcomes[1], 2 * kTasks * kRounds);
+    EXPECT_GT(outcomes[0], 0);
+    EXPECT_GE(outcomes[1], kTasks * kRounds);
+    EXPECT_EQ(outcomes[2], 0) << "nobody cancelled anything";
+    EXPECT_TRUE(log.lines().empty());
 }
 
 }  // namespace

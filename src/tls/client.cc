@@ -5,10 +5,10 @@
 
 #include <fmt/format.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 
 #include "core/ascii.h"
 #include "tls/connection.h"
+#include "tls/store.h"
 #include "tls/verify.h"
 
 namespace postrider::tls {
@@ -19,21 +19,6 @@ constexpr std::size_t kContextsMax = 100;
 constexpr std::size_t kSessionsMax = 1000;
 // TLS 1.3 servers hand out several tickets, each good for one connection.
 constexpr std::size_t kSessionsPerServerMax = 4;
-
-Result<CertificateStore> store_of(const std::string& pem) {
-    CertificateStore store(X509_STORE_new());
-    const Bio text(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-    while (X509* certificate = PEM_read_bio_X509_AUX(text.get(), nullptr, nullptr, nullptr)) {
-        const Certificate owned(certificate);
-        X509_STORE_add_cert(store.get(), certificate);
-    }
-    // The end of the text is an error like others; anything else was no certificate.
-    const auto error = ERR_peek_last_error();
-    const bool ended = ERR_GET_REASON(error) == PEM_R_NO_START_LINE || error == 0;
-    ERR_clear_error();
-    if (!ended) return Unexpected(ErrorCode::Invalid, "authorities: malformed certificate");
-    return store;
-}
 
 std::string sni_for(const Policy& policy, const Peer& peer) {
     std::string name = policy.server_name;
@@ -115,8 +100,11 @@ Result<X509_STORE*> Client::Implementation::store_for(const Policy& policy) {
     if (!name.empty() && anchors == material_.anchors.end()) {
         return Unexpected(ErrorCode::Invalid, "trust anchors " + name + ": not loaded");
     }
-    auto store = store_of(name.empty() ? material_.authorities : anchors->second);
+    std::string& pem = name.empty() ? material_.authorities : anchors->second;
+    auto store = open_store(pem);
     if (!store) return Unexpected(std::move(store).error());
+    // The store has its own copy and is kept.
+    pem = std::string();
     // An anchor need not be self-signed to be trusted.
     if (!name.empty()) {
         X509_VERIFY_PARAM_set_flags(X509_STORE_get0_param(store->get()), X509_V_FLAG_PARTIAL_CHAIN);

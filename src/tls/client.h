@@ -54,8 +54,8 @@ struct Peer {
 /// resumed, each used only for the same server, port and policy. Belongs to the network thread.
 class Client {
 public:
-    /// Costs little: authorities are parsed when a policy first needs them (about 20 ms for a
-    /// system's whole store). `clock` and `log` outlive it.
+    /// Costs little: authorities are sorted by subject when a policy first needs them, and parsed
+    /// when a chain names them. `clock` outlives it.
     Client(Material, const Clock& clock);
     ~Client();
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
+#include <vector>
 
 #include <boost/asio/this_coro.hpp>
 #include <fmt/format.h>
@@ -28,10 +30,12 @@ int connection_index() {
 // OpenSSL's view of the network: a BIO that never blocks.
 struct Connection::Wire {
     std::string outgoing;
-    std::string incoming;
-    std::size_t taken = 0;  ///< of incoming
+    std::string flight;          ///< what was outgoing and is being sent
+    std::vector<char> incoming;  ///< room for one record, once something is expected
+    std::size_t received = 0;    ///< of incoming
+    std::size_t taken = 0;       ///< of what was received
 
-    std::size_t waiting() const { return incoming.size() - taken; }
+    std::size_t waiting() const { return received - taken; }
 
     static Wire& of(BIO* bio) { return *static_cast<Wire*>(BIO_get_data(bio)); }
 
@@ -157,6 +161,7 @@ net::Awaitable<Result<void>> Connection::write(std::span<const boost::asio::cons
 }
 
 net::Awaitable<Result<void>> Connection::encrypt(std::string_view text, MonotonicTime deadline) {
+    if (text.size() > kRecordSize) wire_->outgoing.reserve(kFlightSize + kReceiveSize);
     while (!text.empty()) {
         std::size_t count = 0;
         ERR_clear_error();
@@ -188,18 +193,16 @@ void Connection::close() {
 net::Awaitable<Result<void>> Connection::receive(MonotonicTime deadline) {
     if (wire_->waiting() > 0) co_return Result<void>();
     wire_->incoming.resize(kReceiveSize);
-    wire_->taken = wire_->incoming.size();
-    std::string& into = wire_->incoming;
-    auto count = co_await inner_->read_some(std::span<char>(into.data(), into.size()), deadline);
-    into.resize(count ? *count : 0);
-    wire_->taken = 0;
+    auto count = co_await inner_->read_some(wire_->incoming, deadline);
     if (!count) co_return Unexpected(std::move(count).error());
+    wire_->received = *count;
+    wire_->taken = 0;
     // Anyone on the way can end a connection; only close_notify says that the peer meant it.
     if (*count == 0) {
         failed_ = true;
         co_return Unexpected(ErrorCode::Connection, "lost connection");
     }
-    dump("read from", into);
+    dump("read from", std::string_view(wire_->incoming.data(), *count));
     co_return Result<void>();
 }
 
@@ -213,14 +216,18 @@ net::Awaitable<Result<void>> Connection::flush(MonotonicTime deadline) {
         if (!written_) {
             written_ = std::make_unique<net::Event>(co_await boost::asio::this_coro::executor);
         }
-        const std::string flight = std::exchange(wire_->outgoing, std::string());
-        dump("write to", flight);
+        // What OpenSSL has to say meanwhile must not move the bytes that are on their way.
+        std::swap(wire_->outgoing, wire_->flight);
+        dump("write to", wire_->flight);
         writing_ = true;
         written_->reset();
-        auto sent = co_await net::write(*inner_, flight, deadline);
+        auto sent = co_await net::write(*inner_, wire_->flight, deadline);
         writing_ = false;
         written_->set();
         if (!sent) co_return sent;
+        wire_->flight.clear();
+        // Most of the time it said nothing, and the larger buffer serves again.
+        if (wire_->outgoing.empty()) std::swap(wire_->outgoing, wire_->flight);
     }
     co_return Result<void>();
 }

@@ -36,6 +36,7 @@ public:
     void close();
 
     SSL* ssl() const { return ssl_.get(); }
+    net::Stream& inner() { return *inner_; }
     static Connection& of(const SSL*);
 
     /// Logs the bytes on the wire, with `PEER` lines as Postfix dumps them.

@@ -9,6 +9,7 @@
 
 #include "core/ascii.h"
 #include "tls/client.h"
+#include "tls/store.h"
 
 namespace postrider::tls {
 namespace {
@@ -65,8 +66,9 @@ Result<std::string> read_hashed_directory(const fs::path& directory) {
     std::string all;
     for (const auto& file : files) {
         auto text = read_file(file);
-        // A link to a certificate that is gone is common, and takes away no more than itself.
-        if (text) all.append(*text).append("\n");
+        // A link to a certificate that is gone is common, and takes away no more than itself. So
+        // does a file with something else in it.
+        if (text && open_store(*text)) all.append(*text).append("\n");
     }
     return all;
 }

@@ -18,9 +18,9 @@ std::string text_of(const Bio& bio) {
     return {bytes, static_cast<std::size_t>(size)};
 }
 
-void extend(X509* certificate, int nid, const std::string& value) {
+void extend(X509* certificate, X509* issuer, int nid, const std::string& value) {
     X509V3_CTX context = {};
-    X509V3_set_ctx(&context, certificate, certificate, nullptr, nullptr, 0);
+    X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
     X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, &context, nid, value.c_str());
     POSTRIDER_CHECK(extension != nullptr);
     X509_add_ext(certificate, extension, -1);
@@ -105,13 +105,19 @@ private:
 
 }  // namespace
 
-Issued Issued::make(const Wanted& wanted, const Issued* issuer) {
+Issued Issued::make(const Wanted& wanted, const Issued* issuer, const Issued* key_of) {
     static long serial = 1;
     Issued issued;
-    issued.key_.reset(wanted.rsa_bits > 0 ? EVP_RSA_gen(static_cast<unsigned>(wanted.rsa_bits))
-                                          : EVP_EC_gen("P-256"));
+    if (key_of != nullptr) {
+        issued.key_.reset(key_of->key_.get());
+        EVP_PKEY_up_ref(issued.key_.get());
+    } else {
+        issued.key_.reset(wanted.rsa_bits > 0 ? EVP_RSA_gen(static_cast<unsigned>(wanted.rsa_bits))
+                                              : EVP_EC_gen("P-256"));
+    }
     issued.certificate_.reset(X509_new());
     X509* certificate = issued.certificate_.get();
+    X509* above = issuer ? issuer->certificate_.get() : certificate;
     X509_set_version(certificate, X509_VERSION_3);
     ASN1_INTEGER_set(X509_get_serialNumber(certificate), ++serial);
     X509_gmtime_adj(X509_getm_notBefore(certificate), 86400L * wanted.from_days);
@@ -120,11 +126,14 @@ Issued Issued::make(const Wanted& wanted, const Issued* issuer) {
     X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
                                reinterpret_cast<const unsigned char*>(wanted.common_name.c_str()),
                                -1, -1, 0);
-    X509_set_issuer_name(certificate,
-                         X509_get_subject_name(issuer ? issuer->certificate_.get() : certificate));
+    X509_set_issuer_name(certificate, X509_get_subject_name(above));
     X509_set_pubkey(certificate, issued.key_.get());
-    extend(certificate, NID_basic_constraints, wanted.authority ? "critical,CA:TRUE" : "CA:FALSE");
-    if (!wanted.usage.empty()) extend(certificate, NID_ext_key_usage, wanted.usage);
+    extend(certificate, above, NID_basic_constraints,
+           wanted.authority ? "critical,CA:TRUE" : "CA:FALSE");
+    // They tell apart authorities of one name.
+    extend(certificate, above, NID_subject_key_identifier, "hash");
+    extend(certificate, above, NID_authority_key_identifier, "keyid");
+    if (!wanted.usage.empty()) extend(certificate, above, NID_ext_key_usage, wanted.usage);
     add_names(certificate, wanted);
     X509_sign(certificate, (issuer ? issuer->key_ : issued.key_).get(), EVP_sha256());
     return issued;

@@ -28,8 +28,9 @@ struct Wanted {
 /// A certificate and its key.
 class Issued {
 public:
-    /// Signed by `issuer`, or by itself if there is none.
-    static Issued make(const Wanted&, const Issued* issuer = nullptr);
+    /// Signed by `issuer`, or by itself if there is none. With a new key unless `key_of` has one.
+    static Issued make(const Wanted&, const Issued* issuer = nullptr,
+                       const Issued* key_of = nullptr);
 
     std::string certificate_pem() const;
     std::string key_pem() const;

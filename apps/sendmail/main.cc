@@ -7,7 +7,6 @@
 #include <vector>
 
 #include <fcntl.h>
-#include <pwd.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -51,17 +50,6 @@ int fail(Mode mode, std::string_view text, int status) {
     if (mode == Mode::Submit) read_to_end(STDIN_FILENO);
     say("fatal", text);
     return status;
-}
-
-/// `alice(1500)`, or with the sender given by -f, as Postfix names the caller.
-std::string caller(const intake::SubmissionRequest& request) {
-    const uid_t uid = ::getuid();
-    std::string name = request.sender.value_or("");
-    if (!request.sender) {
-        const passwd* entry = ::getpwuid(uid);
-        name = entry == nullptr ? "unknown" : entry->pw_name;
-    }
-    return name + "(" + std::to_string(uid) + ")";
 }
 
 /// Becomes another of our commands: the postrider program under that command's name.
@@ -116,7 +104,7 @@ int send_message(const SendmailOptions& options, const Doors& doors) {
         // Postfix says 75 here as everywhere. But "try again later" is wrong for what can never
         // succeed, and mutt puts the number into words: 64 is "Bad usage.", 75 is "Deferred.".
         return fail(options.mode,
-                    caller(request) +
+                    caller_label(request) +
                         ": Recipient addresses must be specified on the command line or via the "
                         "-t option",
                     kUsage);

@@ -159,6 +159,15 @@ private:
         if (parsed) {
             options_.request.notify = *parsed;
         } else {
+            for (std::string_view rest = value; !rest.empty();) {
+                const std::size_t comma = std::min(rest.find(','), rest.size());
+                const std::string word(rest.substr(0, comma));
+                rest.remove_prefix(std::min(comma + 1, rest.size()));
+                if (smtp::parse_notify(word)) continue;
+                warn("unknown DSN NOTIFY command value \"" + word + "\" in \"" +
+                     std::string(value) + "\"");
+                break;
+            }
             warn("bad -N option value: '" + std::string(value) + "' -- ignored");
         }
     }

@@ -113,7 +113,8 @@ TEST(SendmailOptions, RefuseWhatPostfixRefuses) {
 
 TEST(SendmailOptions, WarnAboutWhatTheyIgnore) {
     EXPECT_EQ((*parse_options("sendmail", {"-N", "often", "a"})).warnings,
-              Words{"bad -N option value: 'often' -- ignored"});
+              (Words{"unknown DSN NOTIFY command value \"often\" in \"often\"",
+                     "bad -N option value: 'often' -- ignored"}));
     EXPECT_EQ((*parse_options("sendmail", {"-R", "all", "a"})).warnings,
               Words{"bad -R option value -- ignored"});
     EXPECT_EQ((*parse_options("sendmail", {"-V", std::string(101, 'x'), "a"})).warnings,

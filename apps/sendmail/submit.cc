@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <poll.h>
+#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -134,7 +135,11 @@ std::optional<SubmissionAnswer> read_answer(int fd) {
 
 /// Leaves the message in maildrop: what is held, then what still comes.
 SubmissionAnswer drop(const Doors& doors, const std::string& options, std::string held,
-                      Content& content) {
+                      const SubmissionRequest& request, Content& content) {
+    const std::string label = caller_label(request);
+    // The daemon would find it out when there is nobody left to tell.
+    if (label.empty())
+        return failure("no login name found for user ID " + std::to_string(::getuid()));
     auto file = intake::DropFile::create(doors.maildrop_path());
     if (!file) return failure("mail system is down, and " + file.error().message);
     auto written = file->write(options);
@@ -142,7 +147,7 @@ SubmissionAnswer drop(const Doors& doors, const std::string& options, std::strin
     while (written && !held.empty()) {
         size += held.size();
         if (doors.message_size_limit != 0 && size > doors.message_size_limit)
-            return failure("message file too big");
+            return failure(label + ": message file too big");
         written = file->write(content_head(held.size()) + held);
         held.clear();
         if (!content.read(held, kReadSize))
@@ -174,6 +179,13 @@ SubmissionAnswer stream(int fd, const std::string& options, std::string held, Co
 }
 
 }  // namespace
+
+std::string caller_label(const SubmissionRequest& request) {
+    const std::string uid = "(" + std::to_string(::getuid()) + ")";
+    if (request.sender) return *request.sender + uid;
+    const passwd* const account = ::getpwuid(::getuid());
+    return account == nullptr ? std::string() : account->pw_name + uid;
+}
 
 std::string Doors::socket_path() const {
     return queue_directory + "/" + std::string(intake::kSubmitSocket);
@@ -237,7 +249,7 @@ SubmissionAnswer submit(const Doors& doors, const SubmissionRequest& request, in
         if (answer && !answer->is_temporary) return *std::move(answer);
         // No answer is doubt, and a second copy is better than none.
     }
-    SubmissionAnswer answer = drop(doors, *options, std::move(held), content);
+    SubmissionAnswer answer = drop(doors, *options, std::move(held), request, content);
     if (answer.status != 0) read_to_end(input);
     return answer;
 }

@@ -21,6 +21,10 @@ struct Doors {
     std::string maildrop_path() const;
 };
 
+/// `alice(1500)`, or with the sender given by -f, as messages name the caller. Empty for a uid that
+/// has no login name.
+std::string caller_label(const intake::SubmissionRequest& request);
+
 /// Finds the line of one dot that ends a message (without -i), however the text is cut.
 class LoneDot {
 public:

@@ -102,7 +102,7 @@ TEST_F(Offline, RefusesWhatIsTooBigAndLeavesNothing) {
     doors.message_size_limit = 100;
 
     EXPECT_EQ(submit(doors, request, input(std::string(101, 'x')).get()).text,
-              "message file too big");
+              caller_label(request) + ": message file too big");
     EXPECT_TRUE(drops().empty());
 }
 

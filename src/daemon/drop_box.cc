@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <memory>
 
 #include <dirent.h>
@@ -34,7 +35,9 @@ Result<DropBox> DropBox::open(const std::filesystem::path& maildrop, const Log& 
     UniqueFd directory(::open(maildrop.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!directory) return Unexpected(system_error("open " + maildrop.native(), errno));
     UniqueFd watch(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
-    if (!watch || ::inotify_add_watch(watch.get(), maildrop.c_str(), IN_MOVED_TO) < 0) {
+    // A message gets its name when it is complete, by link or by rename.
+    constexpr std::uint32_t named = IN_CREATE | IN_MOVED_TO;
+    if (!watch || ::inotify_add_watch(watch.get(), maildrop.c_str(), named) < 0) {
         return Unexpected(system_error("watch " + maildrop.native(), errno));
     }
     return DropBox(std::move(directory), std::move(watch), log);

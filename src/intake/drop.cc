@@ -40,18 +40,31 @@ Result<void> sync_name(const std::string& directory, int file) {
     return {};
 }
 
+/// How a file without a name is called where it is to get one.
+std::string descriptor_path(int file) {
+    return "/proc/self/fd/" + std::to_string(file);
+}
+
 }  // namespace
 
-DropFile::DropFile(std::string directory, std::string name, UniqueFd file)
-    : directory_(std::move(directory)), name_(std::move(name)), file_(std::move(file)) {}
+DropFile::DropFile(std::string directory, std::string name, UniqueFd file, bool is_nameless)
+    : directory_(std::move(directory)),
+      name_(std::move(name)),
+      file_(std::move(file)),
+      is_nameless_(is_nameless) {}
 
 DropFile::DropFile(DropFile&&) noexcept = default;
 
 DropFile::~DropFile() {
-    if (file_) ::unlink(temporary_path().c_str());
+    if (file_ && !is_nameless_) ::unlink(temporary_path().c_str());
 }
 
 Result<DropFile> DropFile::create(const std::string& directory) {
+    UniqueFd nameless(::open(directory.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600));
+    if (nameless && ::access(descriptor_path(nameless.get()).c_str(), F_OK) == 0) {
+        ::fchmod(nameless.get(), 0600);  // Whatever the caller's umask.
+        return DropFile(directory, unique_name(0), std::move(nameless), true);
+    }
     for (int attempt = 0; attempt < kNameAttempts; ++attempt) {
         std::string name = unique_name(attempt);
         const std::string path = directory + "/." + name;
@@ -60,7 +73,7 @@ Result<DropFile> DropFile::create(const std::string& directory) {
         if (file) {
             // The caller's umask may have taken the owner's own rights.
             ::fchmod(file.get(), 0600);
-            return DropFile(directory, std::move(name), std::move(file));
+            return DropFile(directory, std::move(name), std::move(file), false);
         }
         if (errno != EEXIST) return Unexpected(system_error("create " + path, errno));
     }
@@ -77,14 +90,25 @@ Result<void> DropFile::write(std::string_view bytes) {
     return {};
 }
 
+Result<void> DropFile::give_name(const std::string& path) {
+    if (is_nameless_) {
+        const std::string source = descriptor_path(file_.get());
+        if (::linkat(AT_FDCWD, source.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) != 0)
+            return Unexpected(system_error("create " + path, errno));
+        return {};
+    }
+    // Not link() and unlink(): a reader would see a link count of two (L7). The name is ours alone.
+    if (::rename(temporary_path().c_str(), path.c_str()) != 0)
+        return Unexpected(system_error("rename " + temporary_path(), errno));
+    return {};
+}
+
 Result<std::string> DropFile::finish() {
     if (::fsync(file_.get()) != 0)
         return Unexpected(system_error("sync " + temporary_path(), errno));
     const std::string path = directory_ + "/" + name_;
-    // link() would refuse to replace, but a link count of two would be seen by a reader (L7); the
-    // name is ours alone anyway.
-    if (::rename(temporary_path().c_str(), path.c_str()) != 0)
-        return Unexpected(system_error("rename " + temporary_path(), errno));
+    auto named = give_name(path);
+    if (!named) return Unexpected(std::move(named).error());
     auto synced = sync_name(directory_, file_.get());
     if (!synced) {
         // What is not known to be durable was not accepted, and must not be sent behind the back of

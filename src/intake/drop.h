@@ -14,10 +14,11 @@ namespace postrider::intake {
 /// writable for all and readable for none but its owner (mode 1733); the file's owner is what
 /// vouches for the submitter. Its content is the stream of submission_format.h.
 ///
-///   create() -> .NAME --write()*--> finish(): synced, then renamed to NAME, the name synced
-///                     \--> the end without finish(): removed
+///   create() -> no name --write()*--> finish(): synced, then named NAME, the name synced
+///                       \--> the end without finish(), even by a signal: nothing is left
 ///
-/// Names that begin with a dot are not complete. Plain system calls only.
+/// Where the file system knows no files without names (or /proc is missing) it is .NAME meanwhile:
+/// names that begin with a dot are not complete. Plain system calls only.
 class DropFile {
 public:
     /// `directory` is maildrop. NotFound if there is none.
@@ -34,12 +35,14 @@ public:
     Result<std::string> finish();
 
 private:
-    DropFile(std::string directory, std::string name, UniqueFd file);
+    DropFile(std::string directory, std::string name, UniqueFd file, bool is_nameless);
     std::string temporary_path() const { return directory_ + "/." + name_; }
+    Result<void> give_name(const std::string& path);
 
     std::string directory_;
     std::string name_;
     UniqueFd file_;
+    bool is_nameless_;
 };
 
 /// Whether a directory entry is a complete message of ours.

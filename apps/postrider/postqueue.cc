@@ -180,7 +180,7 @@ void flush(Program& program, const config::Config& config, control::Request requ
     if (done.error().code == ErrorCode::Denied) {
         program.fatal("User " + caller_name() + " is not allowed to flush the mail queue");
     }
-    program.fatal("Cannot flush mail queue - mail system is down (" + done.error().message + ")");
+    program.fatal("Cannot flush mail queue - mail system is down");
 }
 
 }  // namespace

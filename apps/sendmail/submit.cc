@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "intake/drop.h"
+#include "recipients.h"
 
 namespace postrider::apps {
 namespace {
@@ -137,9 +138,11 @@ std::optional<SubmissionAnswer> read_answer(int fd) {
 SubmissionAnswer drop(const Doors& doors, const std::string& options, std::string held,
                       const SubmissionRequest& request, Content& content) {
     const std::string label = caller_label(request);
-    // The daemon would find it out when there is nobody left to tell.
+    // The daemon would find these out when there is nobody left to tell.
     if (label.empty())
         return failure("no login name found for user ID " + std::to_string(::getuid()));
+    if (request.extract_recipients && request.recipients.empty() && !names_recipients(held))
+        return failure(label + ": No recipient addresses found in message header");
     auto file = intake::DropFile::create(doors.maildrop_path());
     if (!file) return failure("mail system is down, and " + file.error().message);
     auto written = file->write(options);

@@ -85,7 +85,7 @@ CALLS = [
     Call("a@%", ["a@%"], b"From ann Thu Jan  1 00:00:00 1970\nSubject: mbox\n\nhello\n", header=["Subject: mbox"],
          absent=["From ann"]),
     Call("-i a@%", ["a@%"], b"Subject: long\n\n" + b"y" * 3000 + b"\n",
-         body=b"y" * 998 + b"\r\n " + b"y" * 998 + b"\r\n " + b"y" * 998 + b"\r\n " + b"y" * 6 + b"\r\n"),
+         body=b"y" * 998 + b"\r\n " + b"y" * 997 + b"\r\n " + b"y" * 997 + b"\r\n " + b"y" * 8 + b"\r\n"),
     # Recipients in the header; Bcc goes.
     Call("-t", ["a@%", "b@%", "c@%", "d@%", "x@%"],
          b"To: a@%,\n B <b@%>\nCc: c@%\nbcc: d@%\nBCC: x@%\nSubject: all\n\nhello\n", absent=["bcc:", "BCC:", "d@", "x@"]),
@@ -128,8 +128,7 @@ def check_all(world):
         assert all(word in words for word in call.parameters), told
         assert mail.body == call.body, told
         for pattern in call.header:
-            assert re.search("^" + pattern + r"\r?$", mail.header, re.M) or \
-                re.search("^" + pattern, mail.header, re.M), (pattern, told)
+            assert re.search("^" + pattern, mail.header, re.M), (pattern, told)
         for text in call.absent:
             assert text not in mail.header, (text, told)
         assert b"\n" not in mail.content.replace(b"\r\n", b""), told
@@ -198,7 +197,7 @@ def refusals_name_their_reason():
                       "root(0): No recipient addresses found in message header", TEMPORARY)
         check_refused(world, ["-t"], b"Subject: nobody\n\n" + b"hello\n" * 1_000_000,
                       "root(0): No recipient addresses found in message header", TEMPORARY)
-        assert world.queued() == []
+        wait_until(lambda: world.queued() == [], "an empty queue", log=world.log)
         world.stop()
         for arguments, message, text, status in REFUSED:
             check_refused(world, arguments, message, text, status)
@@ -485,7 +484,7 @@ def the_queue_is_listed_as_postfix_lists_it():
             (UNAVAILABLE, "postqueue: fatal: Cannot flush mail queue - mail system is down\n"), result
         world.sendmail(["bob@corp.example"], TEXT)
         result = world.command("mailq", check=False)
-        print("        mailq without the daemon:", result.returncode, result.stdout, result.stderr)
+        assert result.returncode == 0 and "bob@corp.example" in result.stdout, result
 
 
 def new_aliases_are_compiled():

@@ -36,6 +36,7 @@ std::string printable(std::string_view text) {
 }
 
 void Log::write(Severity severity, std::string_view text) const {
+    const std::lock_guard one_line(sink_->one_line_);
     sink_->write(severity, program_, printable(text.substr(0, kLineLengthMax)));
 }
 

@@ -1,6 +1,7 @@
 // The administrator's log, in the form Postfix users and their tools read.
 #pragma once
 
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,6 +20,10 @@ class LogSink {
 public:
     virtual ~LogSink() = default;
     virtual void write(Severity, std::string_view program, std::string_view text) = 0;
+
+private:
+    friend class Log;
+    std::mutex one_line_;  ///< The storage thread logs, too; sinks need not care.
 };
 
 /// Writes lines under one program name (smtpd, cleanup, qmgr, smtp, ...). Cheap to copy; the sink

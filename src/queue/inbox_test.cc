@@ -142,7 +142,7 @@ TEST_F(InboxTest, TakesMessagesFromAnotherProcess) {
     connect();
     for (int i = 0; i < 400; ++i) loop_.spawn(submit(*inbox_, 0, "end\r\n"));
     ASSERT_TRUE(loop_.run_all());
-    EXPECT_EQ(accepted_.size(), 400U);
+    ASSERT_EQ(accepted_.size(), 400U);
     EXPECT_EQ(stored(), 400U);
     EXPECT_EQ(begun_, 1);
     const auto found = loop_.run(queue_->find(accepted_[300]));

@@ -22,7 +22,9 @@ namespace postrider::queue {
 ///
 /// Cancelling the waiting coroutine does not cancel the call: what was asked is done, and its
 /// outcome is told. When the store breaks, calls answer Unavailable at once while the storage
-/// thread keeps trying to reopen it. At kWaitingMax calls the next is answered Limit.
+/// thread keeps trying to reopen it; those whose transaction broke it wait until it is known
+/// whether that holds, since an answer could be wrong (R4). If it is not known when the Queue ends,
+/// they are never resumed. At kWaitingMax calls the next is answered Limit.
 class Queue {
 public:
     enum class Storage : std::uint8_t {

@@ -60,12 +60,14 @@ public:
     virtual Result<void> begin() = 0;
     /// Durable on success. On failure nothing of the transaction holds, now or after a crash (R4);
     /// leases it gave are taken back, leases it ended go on. If even that cannot be made sure, the
-    /// spool is broken.
+    /// spool is broken: the transaction's outcome is unknown, and nobody may be told one.
     virtual Result<void> commit_transaction() = 0;
-    /// The store failed in a way that left its state unknown: every call answers Unavailable until
-    /// reopen() succeeds. Leases stay.
+    /// Every call answers Unavailable until reopen() succeeds.
     virtual bool is_broken() const = 0;
-    virtual Result<void> reopen() = 0;
+    /// Finds out what became of the transaction that broke the spool: true if it holds and is
+    /// durable, as if its commit had succeeded; false if nothing of it does, now or after a crash.
+    /// After an error the spool is as broken as before.
+    virtual Result<bool> reopen() = 0;
 
     /// Reserves `count` message numbers, beginning with the one returned. They are never given
     /// again, used or not.

@@ -98,7 +98,6 @@ Result<void> SqliteSpool::commit(const NewMessage& message, std::uint32_t piece,
         // The last piece may be empty when the content ended with the one before.
         if (done && !last_piece.empty()) done = store_piece(number, piece, last_piece);
         if (done) done = add(message);
-        if (done) added_.push_back(number);
         return done;
     });
 }

@@ -191,7 +191,6 @@ Result<void> SqliteSpool::begin() {
     open_ = true;
     counts_before_ = counts_;
     changes_before_ = database_->total_changes();
-    added_.clear();
     return {};
 }
 
@@ -221,19 +220,13 @@ Result<void> SqliteSpool::commit_transaction() {
     }
     // From here to the end of resolve() nobody knows whether it holds (R3, R4).
     const auto holds = resolve();
-    if (holds && *holds) {
-        leases_.keep();
-        if (log_)
-            log_->warning("recovered a commit that had answered: " + committed.error().message);
-        return {};
-    }
     if (!holds) {
-        database_.reset();
-        refuse_added_ = true;
         if (log_) log_->error("queue store is broken: " + holds.error().message);
+        return Unexpected(holds.error());
     }
-    forget_transaction();
-    return committed;
+    if (!*holds) return committed;
+    if (log_) log_->warning("recovered a commit that had answered: " + committed.error().message);
+    return {};
 }
 
 /// In memory, back to where the transaction began. The connection has done so already.
@@ -250,52 +243,37 @@ void SqliteSpool::forget_transaction() {
 Result<bool> SqliteSpool::resolve() {
     if (in_memory_) {
         (void)database_->execute("ROLLBACK");
+        forget_transaction();
         return false;
     }
-    const std::int64_t ours = serial_ + 1;
+    const std::int64_t before = serial_;
     database_.reset();
     auto done = write_again_and_sync(log_file(options_), options_.vfs);
     if (done) done = connect();
     if (!done) return Unexpected(done.error());
-    const bool holds = serial_ == ours;
     // Makes the reserve free again; if it cannot, the commit below shows what still works.
     (void)database_->checkpoint();
-    if (holds) return true;
+    if (serial_ == before + 1) {
+        leases_.keep();
+        return true;
+    }
+    // By two, so that it is not taken for the transaction in case that this one fails, too.
     done = database_->execute("UPDATE state SET serial = serial + 2");
-    if (!done) return Unexpected(done.error());
-    serial_ += 2;
-    return false;
-}
-
-Result<void> SqliteSpool::reopen() {
-    if (!is_broken()) return {};
-    const std::int64_t before = serial_;
-    auto done = write_again_and_sync(log_file(options_), options_.vfs);
-    if (done) done = connect();
-    if (!done) return done;
-    (void)database_->checkpoint();
-    const bool holds = serial_ == before + 1;
-    if (refuse_added_ && holds) done = refuse_added();
-    if (done) done = database_->execute("UPDATE state SET serial = serial + 2");
-    if (done) done = count_places();
     if (!done) {
         database_.reset();
         serial_ = before;
-        return done;
+        return Unexpected(done.error());
     }
     serial_ += 2;
-    refuse_added_ = false;
-    if (log_) log_->info("queue store works again");
-    return {};
+    forget_transaction();
+    return false;
 }
 
-/// Clients were told that these are not accepted.
-Result<void> SqliteSpool::refuse_added() {
-    if (auto begun = database_->execute("BEGIN IMMEDIATE"); !begun) return begun;
-    for (const std::uint64_t number : added_) {
-        if (auto done = delete_message(*database_, number); !done) return done;
-    }
-    return database_->execute("COMMIT");
+Result<bool> SqliteSpool::reopen() {
+    POSTRIDER_CHECK(is_broken());
+    const auto holds = resolve();
+    if (holds && log_) log_->info("queue store works again");
+    return holds;
 }
 
 Result<void> SqliteSpool::begin_call() {
@@ -304,8 +282,7 @@ Result<void> SqliteSpool::begin_call() {
     return database_->execute("SAVEPOINT call");
 }
 
-void SqliteSpool::undo_call(const Counts& counts, LeaseBook::Mark mark, std::size_t added,
-                            const Error& error) {
+void SqliteSpool::undo_call(const Counts& counts, LeaseBook::Mark mark, const Error& error) {
     // A full disk or an I/O error may have undone everything, calls before this one included.
     bool undone = database_->in_transaction();
     if (undone) undone = database_->execute("ROLLBACK TO call; RELEASE call").has_value();
@@ -316,7 +293,6 @@ void SqliteSpool::undo_call(const Counts& counts, LeaseBook::Mark mark, std::siz
     }
     counts_ = counts;
     leases_.undo(mark);
-    added_.resize(added);
 }
 
 Result<std::uint64_t> SqliteSpool::reserve(std::uint32_t count) {

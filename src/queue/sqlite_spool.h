@@ -27,13 +27,13 @@ namespace postrider::queue {
 ///                      \--COMMIT failed--> closed, log written again, reopened:
 ///                            our serial is there --> Idle (it holds, success)
 ///                            it is not           --> Idle (nothing holds, error)
-///                            no answer           --> Broken --reopen()--> Idle
+///                            no answer           --> Broken --reopen()--> Idle (either)
 ///
 /// Idle    what is in memory (counts, leases) agrees with what is durable.
 /// Open    every call so far is whole in the transaction; `undo` knows how to go back.
 /// Spoilt  SQLite has rolled back; calls and commit fail with the first error.
-/// Broken  no connection. What the failed transaction added was refused, so reopen() removes it, if
-///         it turns out to be there; what it settled stays settled, and settling again is harmless.
+/// Broken  no connection. Memory stands as if the transaction held, `undo` is kept until reopen()
+///         knows.
 class SqliteSpool final : public Spool {
 public:
     SqliteSpool(const Options&, bool in_memory, const Clock&, std::optional<Log>, UniqueFd lock);
@@ -45,7 +45,7 @@ public:
     Result<void> begin() override;
     Result<void> commit_transaction() override;
     bool is_broken() const override { return database_ == nullptr; }
-    Result<void> reopen() override;
+    Result<bool> reopen() override;
 
     Result<std::uint64_t> reserve(std::uint32_t count) override;
     Result<void> append(std::uint64_t number, std::uint32_t piece, std::string_view bytes) override;
@@ -81,7 +81,6 @@ private:
     Result<void> count_places();
     Result<void> grow_wal();
     Result<bool> resolve();
-    Result<void> refuse_added();
     Result<std::int64_t> stored_serial();
     void forget_transaction();
     void stop_cleanly();
@@ -90,7 +89,7 @@ private:
     template <typename Body>
     auto whole(Body body) -> decltype(body());
     Result<void> begin_call();
-    void undo_call(const Counts&, LeaseBook::Mark, std::size_t added, const Error&);
+    void undo_call(const Counts&, LeaseBook::Mark, const Error&);
     Result<void> usable() const;
 
     // Receiving.
@@ -142,9 +141,7 @@ private:
     std::optional<Error> spoilt_;
     Counts counts_before_{};
     std::int64_t changes_before_ = 0;
-    std::int64_t serial_ = 0;           ///< Of the last transaction that holds.
-    std::vector<std::uint64_t> added_;  ///< Messages it brings: refused together with it.
-    bool refuse_added_ = false;         ///< Broken, and `added_` may be on disk.
+    std::int64_t serial_ = 0;  ///< Of the last transaction that is known to hold.
 };
 
 template <typename Body>
@@ -152,14 +149,13 @@ auto SqliteSpool::whole(Body body) -> decltype(body()) {
     if (auto begun = begin_call(); !begun) return Unexpected(begun.error());
     const Counts counts = counts_;
     const LeaseBook::Mark mark = leases_.mark();
-    const std::size_t added = added_.size();
     auto result = body();
     if (result) {
         auto released = database_->execute("RELEASE call");
         if (released) return result;
         result = Unexpected(released.error());
     }
-    undo_call(counts, mark, added, result.error());
+    undo_call(counts, mark, result.error());
     return result;
 }
 

@@ -42,9 +42,16 @@ public:
     /// The result of one coroutine.
     template <typename T>
     T run(boost::asio::awaitable<T> coroutine) {
+        T result = run_once(std::move(coroutine));
+        if (!run_all()) std::terminate();
+        return result;
+    }
+    /// The same, whatever else is still running.
+    template <typename T>
+    T run_once(boost::asio::awaitable<T> coroutine) {
         std::optional<T> result;
         spawn(store(std::move(coroutine), &result));
-        if (!run_all()) std::terminate();
+        if (!run_while([&] { return !result; })) std::terminate();
         return std::move(*result);
     }
 

@@ -1,0 +1,157 @@
+"""The two queues under measurement, with one face: ours, and Debian's Postfix in a private root.
+
+Both have the configuration that guides for "local queue and authenticated smarthost" give, the same
+relayhost, account and log level, and keep their queue on the same file system.
+"""
+
+import os
+import pathlib
+import re
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests" / "support"))
+from mailbench import BIN, World, free_port, wait_until
+from private_postfix import Postfix
+
+HEADER_CHECKS = r"/^Received:.*\(Authenticated sender:/ IGNORE" + "\n"
+
+
+def guide(relayhost, ca, etc):
+    """What the guides have in common, beyond what the two need for themselves."""
+    return f"""\
+compatibility_level = 3.6
+myhostname = desk.example
+mydestination =
+alias_maps =
+alias_database =
+relayhost = {relayhost}
+smtp_host_lookup = native
+smtp_tls_wrappermode = yes
+smtp_tls_security_level = verify
+smtp_tls_mandatory_protocols = >=TLSv1.2
+smtp_tls_CAfile = {ca}
+smtp_tls_loglevel = 2
+smtp_sasl_auth_enable = yes
+smtp_sasl_mechanism_filter = plain
+smtp_sasl_security_options = noanonymous
+smtp_sasl_password_maps = hash:{etc}/smtp_auth
+header_checks = regexp:{etc}/header_checks
+"""
+
+
+class Contestant:
+    """A queue whose smarthost may be there or not."""
+
+    def sent(self):
+        """How many deliveries the log tells of, read on from the last call."""
+        with open(self.log_file, "rb") as log:
+            log.seek(self._read)
+            text = log.read()
+        text = text[:text.rfind(b"\n") + 1]
+        self._read += len(text)
+        self._sent += len(re.findall(rb" status=sent ", text))
+        return self._sent
+
+    def memory(self):
+        """PSS of all its processes together, in bytes."""
+        total = 0
+        for pid in self.pids():
+            with open(f"/proc/{pid}/smaps_rollup") as rollup:
+                total += int(re.search(r"^Pss:\s+(\d+)", rollup.read(), re.M)[1]) * 1024
+        return total
+
+    def pids(self):
+        parents = {}
+        for entry in os.listdir("/proc"):
+            if not entry.isdigit():
+                continue
+            try:
+                stat = open(f"/proc/{entry}/stat").read()
+            except OSError:
+                continue
+            parents.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(entry))
+        found, left = [], [self.pid()]
+        while left:
+            found.append(left.pop())
+            left += parents.get(found[-1], [])
+        return found
+
+
+class Ours(Contestant):
+    name = "postrider"
+
+    def __init__(self):
+        self.world = World(relay=False)
+        self.world.__enter__()
+        world = self.world
+        own = f"""\
+mail_owner = {world.owner}
+queue_directory = {world.queue}
+maillog_file = {world.log_file}
+maillog_file_prefixes = /
+smtpd_listen = 127.0.0.1:{world.smtp_port}
+"""
+        (world.config / "main.cf").write_text(own + guide(world.relayhost, world.ca, world.config))
+        (world.config / "header_checks").write_text(HEADER_CHECKS)
+        self.port, self.relay_port, self.log_file = world.smtp_port, world.relay_port, world.log_file
+        self._read = self._sent = 0
+        world.start()
+
+    def close(self):
+        self.world.stop()
+        self.world.__exit__(None, None, None)
+
+    def pid(self):
+        return self.world.daemon.pid
+
+    def enter(self):
+        """What the measuring child must do to reach sendmail."""
+
+    def sendmail(self):
+        return [str(BIN / "sendmail"), "-C", str(self.world.config)]
+
+    def queue_command(self, *words):
+        return self.world.command(words[0], "-c", self.world.config, *words[1:]).stdout
+
+
+class Theirs(Contestant):
+    name = "Postfix"
+
+    def __init__(self, ca):
+        self.port, self.relay_port = free_port(), free_port()
+        self.directory = World(relay=False).directory
+        relayhost = f"[localhost]:{self.relay_port}"
+        # Dovecot, lmdb and the like are not needed: texthash reads what hash: of ours reads.
+        main_cf = guide(relayhost, "/etc/postfix/ca.pem", "/etc/postfix") + """\
+maillog_file = /var/log/mail.log
+inet_interfaces = loopback-only
+mynetworks = 127.0.0.0/8
+"""
+        self.postfix = Postfix(
+            self.directory / "postfix", [f"127.0.0.1:{self.port} inet n - n - - smtpd"], main_cf,
+            {"ca.pem": pathlib.Path(ca).read_text(), "header_checks": HEADER_CHECKS,
+             "smtp_auth": f"{relayhost} user@gsuite.domain:apppassword\n"})
+        self.postfix.__enter__()
+        self.postfix.root.run("/usr/sbin/postmap", "hash:/etc/postfix/smtp_auth")
+        self.log_file = self.postfix.log_file
+        self._read = self._sent = 0
+        self.postfix.start()
+        wait_until(lambda: len(self.pids()) >= 3, "Postfix's processes")
+
+    def close(self):
+        import shutil
+        self.postfix.stop()
+        self.postfix.__exit__(None, None, None)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def pid(self):
+        return self.postfix.process.pid
+
+    def enter(self):
+        self.postfix.root.enter()
+
+    def sendmail(self):
+        return ["/usr/sbin/sendmail"]
+
+    def queue_command(self, *words):
+        return self.postfix.root.run(f"/usr/sbin/{words[0]}", *words[1:])

@@ -37,6 +37,16 @@ Error refused(const std::filesystem::path& path, std::string_view why) {
     return {ErrorCode::Denied, path.string() + ": " + std::string(why)};
 }
 
+/// A new file is durable only together with its name. SQLite does this for its log, not for a
+/// database that it finds.
+Result<void> sync_directory(const std::filesystem::path& directory) {
+    const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd || ::fsync(fd.get()) != 0) {
+        return Unexpected(system_error("sync " + directory.string(), errno));
+    }
+    return {};
+}
+
 class VfsFile {
 public:
     explicit VfsFile(sqlite3_vfs* vfs)
@@ -110,7 +120,7 @@ Result<UniqueFd> lock_store(const std::filesystem::path& directory) {
 Result<void> prepare_file(const std::filesystem::path& file) {
     const UniqueFd created(
         ::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (created) return {};
+    if (created) return sync_directory(file.parent_path());
     if (errno != EEXIST) return Unexpected(system_error("create " + file.string(), errno));
     struct stat status {};
     if (::lstat(file.c_str(), &status) != 0) {

@@ -19,8 +19,9 @@ Result<void> check_directory(const std::filesystem::path& directory);
 /// the descriptor; Unavailable if another process has it.
 Result<UniqueFd> lock_store(const std::filesystem::path& directory);
 
-/// Creates the file with mode 0600, if absent, before SQLite would with its own; refuses one that
-/// others can read or that is not ours. Call only while no connection to it is open.
+/// Creates the file, name synced, with mode 0600, if absent, before SQLite would with its own;
+/// refuses one that others can read or that is not ours. Call only while no connection to it is
+/// open.
 Result<void> prepare_file(const std::filesystem::path& file);
 
 /// Opens /dev/null on whichever of the descriptors 0 to 2 is closed, so that no store gets one of

@@ -1,9 +1,12 @@
 // postriderd: the daemon.
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -69,6 +72,23 @@ void open_standard_descriptors() {
         fd = ::open("/dev/null", O_RDWR);
     } while (fd >= 0 && fd <= 2);
     if (fd > 2) ::close(fd);
+}
+
+/// What a library would do differently because of our caller's environment is decided by the
+/// configuration instead. The service manager's part stays.
+void clean_environment() {
+    constexpr std::array kKept{"MAIL_CONFIG",   "TZ",
+                               "LISTEN_FDS",    "LISTEN_FDNAMES",
+                               "LISTEN_PID",    "LISTEN_PIDFDID",
+                               "NOTIFY_SOCKET", "WATCHDOG_USEC",
+                               "WATCHDOG_PID",  "CREDENTIALS_DIRECTORY"};
+    std::vector<std::pair<const char*, std::string>> kept;
+    for (const char* name : kKept) {
+        if (const char* value = std::getenv(name)) kept.emplace_back(name, value);
+    }
+    ::clearenv();
+    ::setenv("PATH", "/usr/bin:/bin", 1);
+    for (const auto& [name, value] : kept) ::setenv(name, value.c_str(), 1);
 }
 
 /// Goes on in a child of its own session. The parent waits until the child reports that it serves,
@@ -152,6 +172,7 @@ int serve(const Arguments& arguments, UniqueFd parent) {
 int main(int argc, char** argv) {
     open_standard_descriptors();
     ::umask(022);
+    clean_environment();
     const Arguments arguments = parse_arguments(argc, argv);
     UniqueFd parent;
     if (arguments.detach) parent = detach();

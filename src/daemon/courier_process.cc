@@ -189,10 +189,11 @@ private:
 Result<void> confine(const Setup& setup, const Log& log) {
     if (auto dropped = drop_privileges(setup.owner); !dropped) return dropped;
     FileAccess access;
-    // Names are looked up anew when these change; everything else has been read.
-    access.read = {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/run", "/dev/urandom"};
+    // resolv.conf and hosts, which are read again when they change: by another file of that name,
+    // or one in /run that it leads to. What others must not read there, our account cannot.
+    access.read = {"/etc", "/run", "/dev/urandom"};
     access.write = {setup.layout.queue_directory};
-    confine_files(access, log);
+    confine_reach(Role::Courier, access, log);
     return confine_system_calls(Role::Courier, log);
 }
 

@@ -116,7 +116,7 @@ int run_intake(const Setup& setup, const Doors& doors, UniqueFd link, bool start
     if (ready) {
         // Local time is asked for with each message; the C library reads the zone's file once.
         ::tzset();
-        confine_files({}, log);
+        confine_reach(Role::Intake, {}, log);
         ready = confine_system_calls(Role::Intake, log);
     }
     if (!ready) {

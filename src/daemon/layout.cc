@@ -85,8 +85,15 @@ Result<void> prepare(const Layout& layout, const Owner& owner) {
 
 Result<UniqueFd> take_master_lock(const Layout& layout) {
     const std::string path = layout.pid_file();
-    UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
+    UniqueFd file(
+        ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644));
     if (!file) return Unexpected(system_error("open " + path, errno));
+    // The directory is the owner's, this process may be root: no other file is written to by way of
+    // a link.
+    struct stat status {};
+    if (::fstat(file.get(), &status) < 0 || !S_ISREG(status.st_mode) || status.st_nlink != 1) {
+        return Unexpected(ErrorCode::Denied, path + " is not a file of its own");
+    }
     if (::flock(file.get(), LOCK_EX | LOCK_NB) < 0) {
         if (errno != EWOULDBLOCK) return Unexpected(system_error("lock " + path, errno));
         const auto other = running_master(layout);

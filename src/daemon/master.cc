@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "daemon/confine.h"
 #include "daemon/courier_process.h"
 #include "daemon/intake_process.h"
 #include "daemon/link.h"
@@ -62,6 +63,7 @@ int Master::run() {
 }
 
 Result<void> Master::prepare() {
+    if (auto kept = keep_master_privileges(); !kept) return kept;
     signals_ = open_signals();
     if (!signals_) return Unexpected(system_error("wait for signals", errno));
     auto drops = DropBox::open(setup_.layout.maildrop(), log_);

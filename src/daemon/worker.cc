@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <exception>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -24,6 +25,15 @@ void close_all_but(std::vector<int> keep) {
         next = std::max(next, kept + 1);
     }
     ::close_range(next, ~0U, 0);
+}
+
+/// A terminal that the daemon was started from is nobody's business any more.
+void forget_standard_input() {
+    const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (null > STDIN_FILENO) {
+        ::dup2(null, STDIN_FILENO);
+        ::close(null);
+    }
 }
 
 void reset_signals() {
@@ -49,6 +59,7 @@ Result<Worker> start_worker(std::string name, MonotonicTime now, const std::vect
     if (pid < 0) return Unexpected(system_error("start the " + name + " process", errno));
     if (pid == 0) {
         reset_signals();
+        forget_standard_input();
         ::prctl(PR_SET_NAME, ("postrider-" + name).c_str());
         UniqueFd link = std::move(ends->second);
         std::vector<int> kept = keep;

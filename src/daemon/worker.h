@@ -25,7 +25,7 @@ struct Worker {
 /// What a worker does with its end of the link, from its first instant to its exit status.
 using WorkerMain = std::function<int(UniqueFd link)>;
 
-/// Forks. The child keeps standard input, output and error, its link and the descriptors in `keep`,
+/// Forks. The child keeps standard output and error, its link and the descriptors in `keep`,
 /// nothing else of the master's; signals are as a new program has them.
 Result<Worker> start_worker(std::string name, MonotonicTime now, const std::vector<int>& keep,
                             const WorkerMain& main);

@@ -35,8 +35,8 @@ endforeach()
 # The programs look in /etc, whatever the prefix. What an administrator has written stays.
 install(CODE "
     if(NOT EXISTS \"\$ENV{DESTDIR}/etc/postrider/main.cf\")
-        file(INSTALL \"${PROJECT_SOURCE_DIR}/etc/main.cf\"
-            DESTINATION \"\$ENV{DESTDIR}/etc/postrider\")
+        # file(INSTALL) heeds DESTDIR itself.
+        file(INSTALL \"${PROJECT_SOURCE_DIR}/etc/main.cf\" DESTINATION /etc/postrider)
     endif()")
 
 configure_file(${PROJECT_SOURCE_DIR}/etc/systemd/postrider.service.in

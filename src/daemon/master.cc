@@ -56,6 +56,7 @@ int Master::run() {
         for (Worker* worker : workers()) take_notes(*worker);
         reap();
         restart_what_is_due();
+        heed_tables();
         offer_drops();
         go_on_stopping();
     }
@@ -69,12 +70,14 @@ Result<void> Master::prepare() {
     auto drops = DropBox::open(setup_.layout.maildrop(), log_);
     if (!drops) return Unexpected(std::move(drops).error());
     drops_.emplace(std::move(drops).value());
+    watch_tables();
     return {};
 }
 
 // Starting.
 
 void Master::start_intake() {
+    intake_restart_.at.reset();
     std::vector<int> keep{doors_.submit.get()};
     for (const UniqueFd& door : doors_.smtp) keep.push_back(door.get());
     auto started = start_worker("intake", now(), keep, [this](UniqueFd link) {
@@ -90,6 +93,7 @@ void Master::start_intake() {
 }
 
 void Master::start_courier() {
+    courier_restart_.at.reset();
     auto started = start_worker("courier", now(), {doors_.control.get()}, [this](UniqueFd link) {
         return run_courier(setup_, doors_, std::move(link), state_ == State::Starting);
     });
@@ -130,6 +134,7 @@ std::vector<Worker*> Master::workers() const {
 
 void Master::wait_for_events() {
     std::vector<pollfd> waits{{signals_.get(), POLLIN, 0}, {drops_->watch(), POLLIN, 0}};
+    if (tables_) waits.push_back({tables_->watch(), POLLIN, 0});
     for (const Worker* worker : workers()) {
         if (worker->link) waits.push_back({worker->link.get(), POLLIN, 0});
     }
@@ -152,6 +157,7 @@ std::optional<MonotonicTime> Master::next_wake() const {
     consider(intake_restart_.at);
     consider(courier_restart_.at);
     consider(kill_at_);
+    if (state_ == State::Running && tables_) consider(tables_->wake_at());
     if (state_ == State::Running && intake_ && intake_->ready) {
         if (const auto drop = drops_->wake_at(); drop && *drop > now()) consider(drop);
     }
@@ -290,9 +296,33 @@ void Master::reload() {
     setup_.config = std::move(config).value();
     log_.info(fmt::format("reload -- version {}, configuration {}", POSTRIDER_VERSION,
                           setup_.config.text("config_directory")));
+    watch_tables();
+    begin_generation();
+}
+
+void Master::watch_tables() {
+    auto tables = TableWatch::open(table_files(setup_.config));
+    if (tables) {
+        tables_.emplace(std::move(tables).value());
+    } else {
+        log_.warning(tables.error().message);  // Changes take effect on reload, then.
+    }
+}
+
+/// The workers have read their tables; new ones read what is there now.
+void Master::heed_tables() {
+    if (!tables_) return;
+    const auto table = tables_->changed(now());
+    if (!table || state_ != State::Running) return;
+    log_.info(fmt::format("table {}(0,lock|fold_fix) has changed -- restarting", *table));
+    begin_generation();
+}
+
+void Master::begin_generation() {
     if (intake_) {
         tell_to_stop(*intake_);
         retired_.push_back(std::move(intake_));
+        if (retired_.size() > kRetiredMax) ::kill(retired_.front()->pid, SIGKILL);
     }
     start_intake();
     if (courier_) tell_to_stop(*courier_);

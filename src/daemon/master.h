@@ -14,6 +14,7 @@
 #include "core/unique_fd.h"
 #include "daemon/drop_box.h"
 #include "daemon/layout.h"
+#include "daemon/table_watch.h"
 #include "daemon/worker.h"
 
 namespace postrider::daemon {
@@ -42,6 +43,7 @@ struct Setup {
 ///   SIGHUP:  a new configuration, if it can be read, makes a new generation: the new intake takes
 ///            over the doors while the old one finishes its sessions; the courier is replaced
 ///            between two commits
+///   a table or /etc/passwd is changed: a new generation of the same configuration
 ///   SIGTERM: intake finishes, then the courier, then this process
 ///   a worker that dies is started anew, with growing delays
 class Master {
@@ -60,6 +62,8 @@ public:
 private:
     static constexpr std::chrono::seconds kIntakeGrace{10};
     static constexpr std::chrono::seconds kCourierGrace{45};
+    /// Intakes that finish their sessions; beyond that the oldest is ended.
+    static constexpr std::size_t kRetiredMax = 8;
     static constexpr std::chrono::seconds kRestartDelayMax{60};
     static constexpr std::chrono::seconds kSteadyAfter{
         60};  ///< A worker that lives so long is well.
@@ -88,6 +92,9 @@ private:
     void died(const Worker& worker, int status, Restart& restart);
     void restart_what_is_due();
     void reload();
+    void watch_tables();
+    void heed_tables();
+    void begin_generation();
     void stop();
     void go_on_stopping();
     void kill_all();
@@ -101,6 +108,7 @@ private:
     const Clock& clock_;
     UniqueFd signals_;
     std::optional<DropBox> drops_;
+    std::optional<TableWatch> tables_;
     std::function<void()> on_started_;
 
     State state_ = State::Starting;

@@ -1,6 +1,8 @@
 // postrider start, stop, reload, status, flush, check: the operator's command.
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -23,7 +25,19 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kUsage =
-    "usage: postrider [-c config_dir] start|start-fg|stop|reload|status|flush|check";
+    "usage: postrider [-c config_dir] command\n"
+    "  start     start the mail system (start-fg: in the foreground)\n"
+    "  stop      finish what is being sent, and stop\n"
+    "  reload    read main.cf and all tables anew\n"
+    "  status    tell whether it runs, what waits, and how destinations fare\n"
+    "  flush     try all waiting mail now\n"
+    "  check     say what is wrong with the configuration\n";
+
+bool is_command(std::string_view word) {
+    constexpr std::string_view kCommands[] = {"start",  "start-fg", "stop",  "abort",
+                                              "reload", "status",   "flush", "check"};
+    return std::find(std::begin(kCommands), std::end(kCommands), word) != std::end(kCommands);
+}
 
 /// The daemon's program lies beside ours.
 fs::path daemon_program() {
@@ -151,15 +165,19 @@ private:
 int operate(int argc, char** argv) {
     Program program("postrider", 1);
     std::string directory;
+    bool is_understood = true;
     for (int option; (option = ::getopt(argc, argv, "+c:Dv")) != -1;) {
         if (option == 'c') directory = ::optarg;
-        if (option == '?') program.fatal(kUsage);
+        if (option == '?') is_understood = false;
     }
-    if (::optind + 1 != argc) {
-        fmt::print(stderr, "{}\n", kUsage);
+    const std::string_view command = ::optind < argc ? argv[::optind] : "";
+    if (!is_understood || ::optind + 1 != argc || !is_command(command)) {
+        if (::optind + 1 == argc && !is_command(command)) {
+            fmt::print(stderr, "postrider: unknown command: {}\n", command);
+        }
+        fmt::print(stderr, "{}", kUsage);
         return 1;
     }
-    const std::string_view command = argv[::optind];
     Operator op(program, program.load_config(directory));
     if (command == "start") return op.start(false);
     if (command == "start-fg") return op.start(true);
@@ -167,8 +185,7 @@ int operate(int argc, char** argv) {
     if (command == "reload") return op.reload();
     if (command == "status") return op.status();
     if (command == "flush") return op.flush();
-    if (command == "check") return op.check();
-    program.fatal(fmt::format("unknown command: '{}'. {}", command, kUsage));
+    return op.check();
 }
 
 }  // namespace postrider::apps

@@ -43,7 +43,8 @@ int postlog(int argc, char** argv) {
                 if (const auto named = severity_named(::optarg)) {
                     severity = *named;
                 } else {
-                    program.fatal("invalid severity: " + std::string(::optarg));
+                    program.fatal("invalid severity: " + std::string(::optarg) +
+                                  " (write info, warn, error, fatal or panic)");
                 }
                 break;
             default:

@@ -92,7 +92,13 @@ Result<void> listen_on(const config::Config& config, const Place& place, const L
     auto door = net::listen_tcp(place.address, place.port);
     if (!door) {
         if (place.address.is_v6() && family_is_missing(door.error())) return {};
-        return Unexpected(std::move(door).error());
+        Error error = std::move(door).error();
+        if (error.message.ends_with("Address already in use")) {
+            error.message += " (another mail server? Stop it, or set smtpd_listen to a free port)";
+        } else if (error.message.ends_with("Permission denied")) {
+            error.message += " (set smtpd_listen to a port above 1023, or start as root)";
+        }
+        return Unexpected(std::move(error));
     }
     if (!place.address.is_loopback()) {
         log.warning(

@@ -3,7 +3,7 @@
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 
-.PHONY: all build dev check check-quick demo bench fuzz install package format lint tsan coverage clean help dependencies
+.PHONY: all build dev check sanitize demo bench fuzz install package format lint tsan coverage clean help dependencies
 
 all: build
 
@@ -25,6 +25,10 @@ demo: build
 ## check: build and run every test: units under sanitizers, dialogs, end to end, crash
 check: dependencies
 	@tests/run
+
+## sanitize: every unit test under the address and undefined-behaviour sanitizers
+sanitize: dependencies
+	@tests/run sanitize
 
 ## bench: measure side by side with Postfix
 bench: build

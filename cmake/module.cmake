@@ -32,6 +32,8 @@ function(postrider_module name)
             RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
         target_link_libraries(${name}_test PRIVATE
             ${target} ${arg_USES} GTest::gmock GTest::gtest_main)
+        # What is tested is compiled as it will run; the tests themselves only have to compile fast.
+        target_compile_options(${name}_test PRIVATE -O0 -U_FORTIFY_SOURCE)
         gtest_discover_tests(${name}_test TEST_PREFIX ${name}. PROPERTIES LABELS unit TIMEOUT 120
             DISCOVERY_TIMEOUT 60)
     endif()

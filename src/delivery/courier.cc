@@ -54,6 +54,7 @@ struct Lane {
     Congestion congestion;
     std::deque<net::Event*> waiting;  // In order of arrival; each lives in its attempt's frame.
     bool warming = false;
+    std::vector<net::Event*> for_warmth;  // Attempts that wait for the connection being made.
     std::uint64_t sent = 0;
     std::uint64_t deferred = 0;
     std::uint64_t bounced = 0;
@@ -63,6 +64,7 @@ struct Lane {
     }
     void wake_all() {
         for (net::Event* event : waiting) event->set();
+        for (net::Event* event : for_warmth) event->set();
     }
 };
 
@@ -135,6 +137,7 @@ struct Courier::State {
     // Scheduling.
     net::Awaitable<void> run();
     net::Awaitable<void> attend(queue::Lease lease);
+    net::Awaitable<void> wait_for_warmth(Lane& lane);
     net::Awaitable<Admission> admit(Lane& lane);
     void release(Lane& lane);
     Lane& lane(const std::string& next_hops);
@@ -245,6 +248,19 @@ void Courier::State::settle_by_route(Attempt& attempt, const Route& route, std::
     record(attempt, nullptr, outcome, passage(attempt, nullptr), error_log.named(route.program));
 }
 
+// A connection that is already being made is nearly as good as one that is warm, and if its login
+// is refused, another would be too.
+net::Awaitable<void> Courier::State::wait_for_warmth(Lane& lane) {
+    net::Event over(executor);
+    lane.for_warmth.push_back(&over);
+    while (lane.warming && !stopping) {
+        over.reset();
+        const auto waited = co_await over.wait(clock.monotonic() + kSleepMax);
+        if (!waited && waited.error().code == ErrorCode::Cancelled) break;
+    }
+    std::erase(lane.for_warmth, &over);
+}
+
 net::Awaitable<Admission> Courier::State::admit(Lane& lane) {
     net::Event turn(executor);
     bool queued = false;
@@ -303,6 +319,7 @@ net::Awaitable<void> Courier::State::deliver(Attempt& attempt, const Route route
             }
         }
         first = false;
+        co_await wait_for_warmth(here);
         const Admission admission = co_await admit(here);
         if (admission == Admission::Stopping) co_return;
         attempt.stations.taken = clock.now();
@@ -328,6 +345,8 @@ net::Awaitable<void> Courier::State::deliver(Attempt& attempt, const Route route
             defer_all(attempt, here, pending, dialled.trouble.disposition, dialled.peer, smtp_log);
             co_return;
         }
+        here.congestion.connected();
+        here.wake_next();
         Session& session = *dialled.session;
         if (session.ready >= asked) attempt.stations.connected = session.ready;
 
@@ -379,15 +398,6 @@ std::string Courier::State::pool_key(const std::string& next_hops,
 
 net::Awaitable<Dialled> Courier::State::session_for(Attempt& attempt, const Route& route,
                                                     bool fresh) {
-    Lane& here = lane(route.next_hops);
-    // A connection that is already being made is nearly as good as one that is warm.
-    while (here.warming && !stopping && !fresh) {
-        net::Event turn(executor);
-        here.waiting.push_back(&turn);
-        co_await turn.wait(clock.monotonic() + 1s);
-        std::erase(here.waiting, &turn);
-        if (here.congestion.running() > 1) break;
-    }
     Dialled dialled;
     if (!fresh) {
         dialled.session = pool.take(pool_key(route.next_hops, attempt.lease.envelope.reverse_path));
@@ -647,6 +657,7 @@ net::Awaitable<void> Courier::State::warm_up(std::string next_hops) {
     Dialled dialled = co_await dialler.dial(std::move(request));
     here.warming = false;
     if (dialled.session) {
+        here.congestion.connected();
         const mail::Address nobody;
         retire(pool.give(pool_key(next_hops, nobody), std::move(dialled.session)));
         idle_changed.set();

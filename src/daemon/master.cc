@@ -289,7 +289,7 @@ void Master::reload() {
     log_.info(fmt::format("reload -- version {}, configuration {}", POSTRIDER_VERSION,
                           setup_.config.text("config_directory")));
     if (intake_) {
-        tell_to_stop(*intake_);
+        tell_to_stop(*intake_, true);
         retired_.push_back(std::move(intake_));
     }
     start_intake();
@@ -297,9 +297,10 @@ void Master::reload() {
     drops_->rescan();
 }
 
-void Master::tell_to_stop(Worker& worker) {
+void Master::tell_to_stop(Worker& worker, bool retired) {
     worker.stopping = true;
-    if (worker.link && send_note(worker.link.get(), Note(Note::Kind::Stop))) return;
+    const Note note(Note::Kind::Stop, retired ? 1 : 0, "");
+    if (worker.link && send_note(worker.link.get(), note)) return;
     ::kill(worker.pid, SIGKILL);  // It does not listen.
 }
 

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <exception>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -69,6 +70,13 @@ Result<Worker> start_worker(std::string name, MonotonicTime now, const std::vect
     worker.link = std::move(ends->first);
     worker.started = now;
     return worker;
+}
+
+void leave_terminal() {
+    const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0) return;
+    for (int fd = 0; fd <= 2; ++fd) ::dup2(null, fd);
+    if (null > 2) ::close(null);
 }
 
 }  // namespace postrider::daemon

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -157,6 +158,7 @@ struct Courier::State {
     net::Awaitable<void> conclude_attempt(Attempt&);
     net::Awaitable<std::optional<queue::OwnMessage>> report(
         Attempt&, message::ReportKind, std::vector<message::ReportedRecipient>);
+    net::Awaitable<void> settle_part(Attempt&);
     net::Awaitable<queue::Settled> settle(queue::Settlement settlement, const mail::QueueId id);
 
     // Connections.
@@ -303,20 +305,7 @@ net::Awaitable<void> Courier::State::deliver(Attempt& attempt, const Route route
     while (!pending.empty()) {
         if (!first && stale == 0 && !attempt.outcomes.empty()) {
             // What the last transaction decided is recorded before the next one begins.
-            queue::Settlement part;
-            part.number = attempt.lease.number;
-            part.outcomes = std::exchange(attempt.outcomes, {});
-            std::vector<queue::Outcome> bounced;
-            for (const queue::Outcome& one : part.outcomes) {
-                if (one.disposition.kind != Kind::Sent) bounced.push_back(one);
-            }
-            std::erase_if(part.outcomes, [](const queue::Outcome& one) {
-                return one.disposition.kind != Kind::Sent;
-            });
-            attempt.outcomes = std::move(bounced);
-            if (!part.outcomes.empty()) {
-                co_await settle(std::move(part), attempt.lease.id);
-            }
+            co_await settle_part(attempt);
         }
         first = false;
         co_await wait_for_warmth(here);
@@ -611,6 +600,31 @@ net::Awaitable<std::optional<queue::OwnMessage>> Courier::State::report(
     co_return own;
 }
 
+// What is decided for good while other recipients are still on their way. One report at the end
+// tells of all refusals; until then the queue remembers that it is owed.
+net::Awaitable<void> Courier::State::settle_part(Attempt& attempt) {
+    queue::Settlement part;
+    part.number = attempt.lease.number;
+    std::vector<queue::Outcome> open;
+    for (queue::Outcome& one : std::exchange(attempt.outcomes, {})) {
+        const bool is_final =
+            one.disposition.kind == Kind::Sent || one.disposition.kind == Kind::Bounced;
+        (is_final ? part.outcomes : open).push_back(std::move(one));
+    }
+    attempt.outcomes = std::move(open);
+    if (part.outcomes.empty()) co_return;
+    const std::vector<queue::Outcome> decided = part.outcomes;
+    co_await settle(std::move(part), attempt.lease.id);
+    for (const queue::Outcome& one : decided) {
+        if (one.disposition.kind != Kind::Bounced) continue;
+        for (queue::QueuedRecipient& recipient : attempt.lease.recipients) {
+            if (recipient.ordinal != one.ordinal) continue;
+            recipient.state = queue::RecipientState::Failed;
+            recipient.last = one.disposition;
+        }
+    }
+}
+
 // R6: an outcome is a fact. It stays in memory until the store takes it, and nothing new is sent
 // meanwhile.
 net::Awaitable<queue::Settled> Courier::State::settle(queue::Settlement settlement,
@@ -743,6 +757,14 @@ net::Awaitable<void> Courier::stop() {
         state.attempt_ended.reset();
         const auto waited = co_await state.attempt_ended.wait(deadline);
         if (!waited) break;
+    }
+    // A stop, or a reload, is how a repaired account is made known: its mail is due at once.
+    const bool paused = std::any_of(state.lanes.begin(), state.lanes.end(), [](const auto& named) {
+        return named.second->congestion.state() == Congestion::State::Paused;
+    });
+    if (paused) {
+        const auto flushed = co_await state.queue.flush(std::nullopt);
+        if (!flushed) state.qmgr_log.warning(flushed.error().message);
     }
     for (auto& session : state.pool.take_all()) state.retire(std::move(session));
     co_await state.tasks.join(std::min(deadline, state.clock.monotonic() + 1s));

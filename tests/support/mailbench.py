@@ -24,7 +24,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("POSTRIDER_BIN", ROOT / "build" / "bin"))
 TESTS = pathlib.Path(os.environ.get("POSTRIDER_TESTS", ROOT / "build" / "tests"))
-PATIENCE = 30.0
+PATIENCE = float(os.environ.get("POSTRIDER_PATIENCE", "30"))
 
 
 class Skip(Exception):

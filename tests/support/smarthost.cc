@@ -362,7 +362,11 @@ private:
     }
 
     net::Awaitable<bool> starttls() {
-        if (!co_await answer("STARTTLS", "", "220 2.0.0 go ahead")) co_return false;
+        // Named: this compiler ruins the frame when they are temporaries of the co_await.
+        const std::string nothing;
+        const std::string usual = "220 2.0.0 go ahead";
+        const bool go_on = co_await answer("STARTTLS", nothing, usual);
+        if (!go_on) co_return false;
         if (!positive_) co_return true;
         if (!co_await flush()) co_return false;
         // What came in the clear must not be used after TLS has begun.

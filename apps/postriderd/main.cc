@@ -21,6 +21,7 @@
 #include "daemon/layout.h"
 #include "daemon/log_target.h"
 #include "daemon/master.h"
+#include "daemon/worker.h"
 
 namespace {
 
@@ -122,9 +123,7 @@ UniqueFd detach() {
 void report_success(UniqueFd& parent) {
     ::sd_notify(0, "READY=1");
     if (!parent) return;
-    const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-    for (int fd = 0; fd <= 2; ++fd) ::dup2(null, fd);
-    if (null > 2) ::close(null);
+    daemon::leave_terminal();
     if (::write(parent.get(), "", 1) != 1) std::exit(71);
     parent.reset();
 }
@@ -161,7 +160,7 @@ int serve(const Arguments& arguments, UniqueFd parent) {
     if (!doors) return fail(doors.error(), 71);
 
     const SystemClock clock;
-    daemon::Setup setup{std::move(config).value(), layout, *owner};
+    daemon::Setup setup{std::move(config).value(), layout, *owner, arguments.detach};
     daemon::Master master(std::move(setup), std::move(doors).value(), **target, clock);
     master.on_started([&] { report_success(parent); });
     return master.run();

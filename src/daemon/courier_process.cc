@@ -16,6 +16,7 @@
 #include "daemon/log_target.h"
 #include "daemon/status.h"
 #include "daemon/translate.h"
+#include "daemon/worker.h"
 #include "delivery/courier.h"
 #include "delivery/smtp_dialler.h"
 #include "net/asio_timers.h"
@@ -242,6 +243,7 @@ int run_courier(const Setup& setup, const Doors& doors, UniqueFd link, bool star
     CourierProcess process(context, timers, setup.config, std::move(belongings).value(),
                            std::move(tools).value(), log, std::move(link));
     both.drop_second();
+    if (setup.detached) leave_terminal();
     process.run();
     return 0;
 }

@@ -3,6 +3,7 @@
 #include <ctime>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include "daemon/link_reader.h"
 #include "daemon/log_target.h"
 #include "daemon/translate.h"
+#include "daemon/worker.h"
 #include "intake/smtp_server.h"
 #include "net/asio_timers.h"
 #include "net/task_group.h"
@@ -23,6 +25,8 @@ namespace {
 
 constexpr int kConfigurationStatus = 78;
 constexpr std::chrono::seconds kStopGrace{5};  ///< For sessions, when the machine goes down.
+/// For sessions, when others are there already to take new ones: none of them need be disturbed.
+constexpr std::chrono::seconds kRetirementGrace{60};
 
 /// All that lives in this process, in the order in which it must go.
 class Intake {
@@ -71,9 +75,15 @@ private:
             if (note->kind == Note::Kind::Drop) {
                 tasks_.spawn(take_drop(std::move(note->fd), note->number, note->text), "maildrop");
             }
-            if (note->kind == Note::Kind::Stop) break;
+            if (note->kind == Note::Kind::Stop && !std::exchange(stopping_, true)) {
+                tasks_.spawn(finish(note->number != 0 ? kRetirementGrace : kStopGrace), "stop");
+            }
         }
-        co_await server_.stop(timers_.now() + kStopGrace);
+    }
+
+    // Notes are heeded meanwhile: sessions that wait for a new courier need the channel to it.
+    net::Awaitable<void> finish(std::chrono::seconds grace) {
+        co_await server_.stop(timers_.now() + grace);
         context_.stop();
     }
 
@@ -100,6 +110,7 @@ private:
     intake::Services services_;
     intake::SmtpServer server_;
     net::TaskGroup tasks_;
+    bool stopping_ = false;
 };
 
 }  // namespace
@@ -124,6 +135,7 @@ int run_intake(const Setup& setup, const Doors& doors, UniqueFd link, bool start
         return kConfigurationStatus;
     }
     both.drop_second();
+    if (setup.detached) leave_terminal();
     intake.run();
     return 0;
 }

@@ -14,8 +14,8 @@ namespace postrider::daemon {
 /// What master and workers say to each other.
 struct Note {
     enum class Kind : std::uint8_t {
-        Ready,    ///< Worker: serving. Master has told the service manager once both have.
-        Stop,     ///< Master: finish what is under way, then exit.
+        Ready,  ///< Worker: serving. Master has told the service manager once both have.
+        Stop,   ///< Master: finish what is under way, then exit; `number` 1: there is a successor.
         Channel,  ///< Master: `fd` is one end of a channel between intake and courier.
         Drop,     ///< Master to intake: `fd` is maildrop/`text`, left there by user `number`.
         Taken,    ///< Intake: maildrop/`text` is in the queue, its file may go.

@@ -320,7 +320,7 @@ void Master::heed_tables() {
 
 void Master::begin_generation() {
     if (intake_) {
-        tell_to_stop(*intake_);
+        tell_to_stop(*intake_, true);
         retired_.push_back(std::move(intake_));
         if (retired_.size() > kRetiredMax) ::kill(retired_.front()->pid, SIGKILL);
     }
@@ -329,9 +329,10 @@ void Master::begin_generation() {
     drops_->rescan();
 }
 
-void Master::tell_to_stop(Worker& worker) {
+void Master::tell_to_stop(Worker& worker, bool retired) {
     worker.stopping = true;
-    if (worker.link && send_note(worker.link.get(), Note(Note::Kind::Stop))) return;
+    const Note note(Note::Kind::Stop, retired ? 1 : 0, "");
+    if (worker.link && send_note(worker.link.get(), note)) return;
     ::kill(worker.pid, SIGKILL);  // It does not listen.
 }
 

@@ -36,6 +36,7 @@ struct Setup {
     config::Config config;
     Layout layout;
     Owner owner;
+    bool detached = false;  ///< Nobody is at the other end of standard output.
 };
 
 ///   start:   intake and courier are forked, a channel between them is made; when both serve, the
@@ -80,7 +81,7 @@ private:
     void start_intake();
     void start_courier();
     void connect(Worker& intake);
-    void tell_to_stop(Worker&);
+    void tell_to_stop(Worker&, bool retired = false);
 
     void wait_for_events();
     void take_signals();

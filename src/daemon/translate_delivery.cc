@@ -108,6 +108,9 @@ delivery::RetryOptions retry_options(const config::Config& config) {
     options.bounce_queue_lifetime =
         std::min(config.time("bounce_queue_lifetime"), options.maximal_queue_lifetime);
     options.delay_warning_time = config.time("delay_warning_time");
+    options.account_pause_min = options.minimal_backoff;
+    options.account_pause_max = std::max(
+        options.account_pause_min, std::min(options.account_pause_max, options.maximal_backoff));
     return options;
 }
 

@@ -82,4 +82,11 @@ Result<Worker> start_worker(std::string name, MonotonicTime now, const std::vect
     return worker;
 }
 
+void leave_terminal() {
+    const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0) return;
+    for (int fd = 0; fd <= 2; ++fd) ::dup2(null, fd);
+    if (null > 2) ::close(null);
+}
+
 }  // namespace postrider::daemon

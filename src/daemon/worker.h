@@ -30,4 +30,8 @@ using WorkerMain = std::function<int(UniqueFd link)>;
 Result<Worker> start_worker(std::string name, MonotonicTime now, const std::vector<int>& keep,
                             const WorkerMain& main);
 
+/// Points standard input, output and error at /dev/null: whoever waits for their end, as `$(...)`
+/// does, must not wait for a daemon.
+void leave_terminal();
+
 }  // namespace postrider::daemon

@@ -30,7 +30,7 @@ void Congestion::probe(WallTime now) {
 }
 
 bool Congestion::admits(WallTime now) {
-    return suspended(now) == nullptr && running_ < window_;
+    return suspended(now) == nullptr && running_ < (untried_ ? 1 : window_);
 }
 
 const mail::Disposition* Congestion::suspended(WallTime now) {
@@ -39,6 +39,7 @@ const mail::Disposition* Congestion::suspended(WallTime now) {
 }
 
 bool Congestion::succeeded(WallTime now) {
+    untried_ = false;
     const bool over = in_account_trouble_;
     in_account_trouble_ = false;
     pause_ = std::chrono::seconds(0);

@@ -17,7 +17,8 @@ namespace postrider::delivery {
 ///     \----account trouble--------------> Paused ----doubling interval-> Ready, probing
 ///
 /// Probing means a window of one until something succeeds: one attempt per interval, not one per
-/// message.
+/// message. Until a first session has logged in, too, only one is tried at a time: a wrong password
+/// is refused once, not once for every message in the queue.
 class Congestion {
 public:
     enum class State : std::uint8_t { Ready, Suspended, Paused };
@@ -30,6 +31,8 @@ public:
     const mail::Disposition* suspended(WallTime now);
 
     void started() { ++running_; }
+    /// A session has been greeted and logged in.
+    void connected() { untried_ = false; }
     void ended() { --running_; }
     /// A session worked, whatever became of the mail. True if this ended a time of trouble.
     bool succeeded(WallTime now);
@@ -63,6 +66,7 @@ private:
     double failures_ = 0;
     double failed_cohorts_ = 0;
     bool probing_ = false;
+    bool untried_ = true;              // No session has come about so far.
     bool in_account_trouble_ = false;  // Since the last success.
     std::chrono::seconds pause_{0};    // The latest interval.
 };

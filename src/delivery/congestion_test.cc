@@ -27,11 +27,23 @@ TEST_F(CongestionTest, AdmitsAsManyAsTheWindow) {
     concurrency.initial = 2;
     Congestion congestion(concurrency, retry, now);
 
+    congestion.connected();
     congestion.started();
     EXPECT_TRUE(congestion.admits(now));
     congestion.started();
     EXPECT_FALSE(congestion.admits(now));
     congestion.ended();
+    EXPECT_TRUE(congestion.admits(now));
+}
+
+TEST_F(CongestionTest, AdmitsOneUntilASessionHasComeAbout) {
+    Congestion congestion(concurrency, retry, now);
+
+    EXPECT_TRUE(congestion.admits(now));
+    congestion.started();
+    EXPECT_FALSE(congestion.admits(now));
+    congestion.connected();
+
     EXPECT_TRUE(congestion.admits(now));
 }
 

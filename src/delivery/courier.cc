@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -54,6 +55,7 @@ struct Lane {
     Congestion congestion;
     std::deque<net::Event*> waiting;  // In order of arrival; each lives in its attempt's frame.
     bool warming = false;
+    std::vector<net::Event*> for_warmth;  // Attempts that wait for the connection being made.
     std::uint64_t sent = 0;
     std::uint64_t deferred = 0;
     std::uint64_t bounced = 0;
@@ -63,6 +65,7 @@ struct Lane {
     }
     void wake_all() {
         for (net::Event* event : waiting) event->set();
+        for (net::Event* event : for_warmth) event->set();
     }
 };
 
@@ -135,6 +138,7 @@ struct Courier::State {
     // Scheduling.
     net::Awaitable<void> run();
     net::Awaitable<void> attend(queue::Lease lease);
+    net::Awaitable<void> wait_for_warmth(Lane& lane);
     net::Awaitable<Admission> admit(Lane& lane);
     void release(Lane& lane);
     Lane& lane(const std::string& next_hops);
@@ -154,6 +158,7 @@ struct Courier::State {
     net::Awaitable<void> conclude_attempt(Attempt&);
     net::Awaitable<std::optional<queue::OwnMessage>> report(
         Attempt&, message::ReportKind, std::vector<message::ReportedRecipient>);
+    net::Awaitable<void> settle_part(Attempt&);
     net::Awaitable<queue::Settled> settle(queue::Settlement settlement, const mail::QueueId id);
 
     // Connections.
@@ -245,6 +250,19 @@ void Courier::State::settle_by_route(Attempt& attempt, const Route& route, std::
     record(attempt, nullptr, outcome, passage(attempt, nullptr), error_log.named(route.program));
 }
 
+// A connection that is already being made is nearly as good as one that is warm, and if its login
+// is refused, another would be too.
+net::Awaitable<void> Courier::State::wait_for_warmth(Lane& lane) {
+    net::Event over(executor);
+    lane.for_warmth.push_back(&over);
+    while (lane.warming && !stopping) {
+        over.reset();
+        const auto waited = co_await over.wait(clock.monotonic() + kSleepMax);
+        if (!waited && waited.error().code == ErrorCode::Cancelled) break;
+    }
+    std::erase(lane.for_warmth, &over);
+}
+
 net::Awaitable<Admission> Courier::State::admit(Lane& lane) {
     net::Event turn(executor);
     bool queued = false;
@@ -287,22 +305,10 @@ net::Awaitable<void> Courier::State::deliver(Attempt& attempt, const Route route
     while (!pending.empty()) {
         if (!first && stale == 0 && !attempt.outcomes.empty()) {
             // What the last transaction decided is recorded before the next one begins.
-            queue::Settlement part;
-            part.number = attempt.lease.number;
-            part.outcomes = std::exchange(attempt.outcomes, {});
-            std::vector<queue::Outcome> bounced;
-            for (const queue::Outcome& one : part.outcomes) {
-                if (one.disposition.kind != Kind::Sent) bounced.push_back(one);
-            }
-            std::erase_if(part.outcomes, [](const queue::Outcome& one) {
-                return one.disposition.kind != Kind::Sent;
-            });
-            attempt.outcomes = std::move(bounced);
-            if (!part.outcomes.empty()) {
-                co_await settle(std::move(part), attempt.lease.id);
-            }
+            co_await settle_part(attempt);
         }
         first = false;
+        co_await wait_for_warmth(here);
         const Admission admission = co_await admit(here);
         if (admission == Admission::Stopping) co_return;
         attempt.stations.taken = clock.now();
@@ -328,6 +334,8 @@ net::Awaitable<void> Courier::State::deliver(Attempt& attempt, const Route route
             defer_all(attempt, here, pending, dialled.trouble.disposition, dialled.peer, smtp_log);
             co_return;
         }
+        here.congestion.connected();
+        here.wake_next();
         Session& session = *dialled.session;
         if (session.ready >= asked) attempt.stations.connected = session.ready;
 
@@ -379,15 +387,6 @@ std::string Courier::State::pool_key(const std::string& next_hops,
 
 net::Awaitable<Dialled> Courier::State::session_for(Attempt& attempt, const Route& route,
                                                     bool fresh) {
-    Lane& here = lane(route.next_hops);
-    // A connection that is already being made is nearly as good as one that is warm.
-    while (here.warming && !stopping && !fresh) {
-        net::Event turn(executor);
-        here.waiting.push_back(&turn);
-        co_await turn.wait(clock.monotonic() + 1s);
-        std::erase(here.waiting, &turn);
-        if (here.congestion.running() > 1) break;
-    }
     Dialled dialled;
     if (!fresh) {
         dialled.session = pool.take(pool_key(route.next_hops, attempt.lease.envelope.reverse_path));
@@ -601,6 +600,31 @@ net::Awaitable<std::optional<queue::OwnMessage>> Courier::State::report(
     co_return own;
 }
 
+// What is decided for good while other recipients are still on their way. One report at the end
+// tells of all refusals; until then the queue remembers that it is owed.
+net::Awaitable<void> Courier::State::settle_part(Attempt& attempt) {
+    queue::Settlement part;
+    part.number = attempt.lease.number;
+    std::vector<queue::Outcome> open;
+    for (queue::Outcome& one : std::exchange(attempt.outcomes, {})) {
+        const bool is_final =
+            one.disposition.kind == Kind::Sent || one.disposition.kind == Kind::Bounced;
+        (is_final ? part.outcomes : open).push_back(std::move(one));
+    }
+    attempt.outcomes = std::move(open);
+    if (part.outcomes.empty()) co_return;
+    const std::vector<queue::Outcome> decided = part.outcomes;
+    co_await settle(std::move(part), attempt.lease.id);
+    for (const queue::Outcome& one : decided) {
+        if (one.disposition.kind != Kind::Bounced) continue;
+        for (queue::QueuedRecipient& recipient : attempt.lease.recipients) {
+            if (recipient.ordinal != one.ordinal) continue;
+            recipient.state = queue::RecipientState::Failed;
+            recipient.last = one.disposition;
+        }
+    }
+}
+
 // R6: an outcome is a fact. It stays in memory until the store takes it, and nothing new is sent
 // meanwhile.
 net::Awaitable<queue::Settled> Courier::State::settle(queue::Settlement settlement,
@@ -647,6 +671,7 @@ net::Awaitable<void> Courier::State::warm_up(std::string next_hops) {
     Dialled dialled = co_await dialler.dial(std::move(request));
     here.warming = false;
     if (dialled.session) {
+        here.congestion.connected();
         const mail::Address nobody;
         retire(pool.give(pool_key(next_hops, nobody), std::move(dialled.session)));
         idle_changed.set();
@@ -732,6 +757,14 @@ net::Awaitable<void> Courier::stop() {
         state.attempt_ended.reset();
         const auto waited = co_await state.attempt_ended.wait(deadline);
         if (!waited) break;
+    }
+    // A stop, or a reload, is how a repaired account is made known: its mail is due at once.
+    const bool paused = std::any_of(state.lanes.begin(), state.lanes.end(), [](const auto& named) {
+        return named.second->congestion.state() == Congestion::State::Paused;
+    });
+    if (paused) {
+        const auto flushed = co_await state.queue.flush(std::nullopt);
+        if (!flushed) state.qmgr_log.warning(flushed.error().message);
     }
     for (auto& session : state.pool.take_all()) state.retire(std::move(session));
     co_await state.tasks.join(std::min(deadline, state.clock.monotonic() + 1s));

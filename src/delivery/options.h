@@ -84,7 +84,8 @@ struct RetryOptions {
     std::chrono::seconds maximal_queue_lifetime{432000};
     std::chrono::seconds bounce_queue_lifetime{432000};
     std::chrono::seconds delay_warning_time{0};  ///< 0: no delay notices.
-    /// Refused authentication, exhausted quota: the account waits this long, doubling.
+    /// Refused authentication, exhausted quota: the account waits this long, doubling. From
+    /// minimal_backoff_time to an hour, or maximal_backoff_time if that is less.
     std::chrono::seconds account_pause_min{300};
     std::chrono::seconds account_pause_max{3600};
 };

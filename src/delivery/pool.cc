@@ -59,9 +59,9 @@ MonotonicTime Pool::next_expiry() const {
 }
 
 std::size_t Pool::idle(std::string_view next_hops) const {
-    return static_cast<std::size_t>(std::count_if(idle_.begin(), idle_.end(), [&](const Idle& one) {
-        return one.key.starts_with(next_hops);
-    }));
+    const std::string prefix = std::string(next_hops) + '\n';
+    return static_cast<std::size_t>(std::count_if(
+        idle_.begin(), idle_.end(), [&](const Idle& one) { return one.key.starts_with(prefix); }));
 }
 
 }  // namespace postrider::delivery

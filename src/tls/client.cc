@@ -184,8 +184,11 @@ SslSession Client::Implementation::take_session(const std::string& id) {
 void Client::Implementation::keep_session(const std::string& id, SslSession session,
                                           Duration lifetime) {
     if (session_count() >= kSessionsMax) sessions_.erase(sessions_.begin());
+    // A copy: OpenSSL spoils the session of a connection that is cut off, as idle ones often are.
+    SslSession copy(SSL_SESSION_dup(session.get()));
+    if (!copy) return;
+    Kept kept{std::move(copy), clock_->monotonic() + lifetime};
     auto& list = sessions_[id];
-    Kept kept{std::move(session), clock_->monotonic() + lifetime};
     const bool single_use = SSL_SESSION_get_protocol_version(kept.session.get()) >= TLS1_3_VERSION;
     if (!single_use) list.clear();
     list.push_back(std::move(kept));

@@ -24,7 +24,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("POSTRIDER_BIN", ROOT / "build" / "bin"))
 TESTS = pathlib.Path(os.environ.get("POSTRIDER_TESTS", ROOT / "build" / "tests"))
-PATIENCE = 30.0
+PATIENCE = float(os.environ.get("POSTRIDER_PATIENCE", "30"))
 
 
 class Skip(Exception):
@@ -87,6 +87,7 @@ class World:
         self.queue = self.directory / "queue"
         self.store = self.directory / "store"
         self.log_file = self.directory / "mail.log"
+        self.transcript = self.directory / "transcript"
         self.daemon = None
         self.smarthost = None
 
@@ -165,7 +166,7 @@ alias_maps =
     def start_smarthost(self):
         command = [TESTS / "smarthost", "--port", self.relay_port, "--store", self.store,
                    "--cert", self.certificate, "--key", self.key,
-                   "--users", "user@gsuite.domain:apppassword"]
+                   "--users", "user@gsuite.domain:apppassword", "--transcript", self.transcript]
         if self.wrappermode:
             command.append("--implicit-tls")
         if self.script:
@@ -175,6 +176,13 @@ alias_maps =
         self.smarthost = self.spawn([*command, *self.smarthost_options])
         self.wait_for_port(self.relay_port)
         return self.smarthost
+
+    def change_smarthost(self, script=None, options=None):
+        """Ends the smarthost and starts another in its place, which does as it is told now."""
+        self.stop(self.smarthost)
+        self.script = self.script if script is None else script
+        self.smarthost_options = self.smarthost_options if options is None else list(options)
+        return self.start_smarthost()
 
     def start(self, wait=True):
         self.daemon = self.spawn([BIN / "postriderd", "-c", self.config])
@@ -233,6 +241,14 @@ alias_maps =
         return wait_until(lambda: (found := re.findall(pattern, self.log(), re.M)) and
                           len(found) >= count and found,
                           f"{count} × /{pattern}/ in the log", patience, self.log)
+
+    def dialogue(self):
+        """What the smarthost heard and said: lines `SESSION C: ...`, `SESSION S: ...`."""
+        return self.transcript.read_text(errors="replace") if self.transcript.exists() else ""
+
+    def drained(self, patience=PATIENCE):
+        """Waits until the queue is empty."""
+        wait_until(lambda: not self.queued(), "an empty queue", patience, self.log)
 
     def mails(self):
         return [Mail(path) for path in sorted(self.store.glob("*.eml"))]

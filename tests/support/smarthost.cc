@@ -12,9 +12,13 @@
 //   WHEN PATTERN [xCOUNT] ANSWER      RCPT bob@* 550 5.1.1 no such user
 //                                     END * x1 drop
 //
-// WHEN is GREETING, EHLO, STARTTLS, AUTH, MAIL, RCPT, DATA or END (of content); PATTERN (with `*`)
-// is matched with the argument, at END with the sender; ANSWER is a reply, `drop` (close without
-// one; at END the message is stored first), or `hang` (say nothing any more).
+// WHEN is GREETING, EHLO, HELO, STARTTLS, AUTH, MAIL, RCPT, DATA, CONTENT, END (of content) or
+// QUIT; PATTERN (with `*`) is matched with the argument, from CONTENT on with the sender. ANSWER is
+// a reply, in which `\n` stands for a line end and a final `\c` for none; or one of
+//   drop          close without an answer; at END the message is stored first
+//   drop BYTES    at CONTENT: close after so many bytes of it
+//   hang          say nothing any more
+//   wait MS ANSWER   that answer, late
 #include <cstdio>
 #include <fstream>
 #include <iostream>
@@ -34,6 +38,9 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "core/ascii.h"
 #include "core/base64.h"
@@ -68,6 +75,10 @@ struct Settings {
     std::vector<std::string> missing;  ///< EHLO keywords not offered.
     std::uint64_t size_limit = 36700160;
     std::string name = "smarthost.test";
+    std::string auth = "LOGIN PLAIN";  ///< Mechanisms offered.
+    std::string tls_protocols;         ///< As smtp_tls_protocols.
+    std::string tls_ciphers;
+    unsigned idle_ms = 600000;  ///< A client that is silent for longer is left.
 };
 
 std::string contents_of(const std::string& path) {
@@ -89,6 +100,9 @@ std::vector<Rule> read_script(const std::string& path) {
             const std::size_t space = rule.answer.find(' ');
             rule.left = std::stoi(rule.answer.substr(1, space - 1));
             rule.answer.erase(0, space + 1);
+        }
+        for (std::size_t at; (at = rule.answer.find("\\n")) != std::string::npos;) {
+            rule.answer.replace(at, 2, "\r\n");
         }
         rules.push_back(std::move(rule));
     }
@@ -167,7 +181,12 @@ public:
     net::Awaitable<void> run() {
         if (host_.settings.implicit_tls && !co_await start_tls()) co_return;
         host_.note(number_, "-", encrypted_ ? "connected with TLS" : "connected");
-        if (!co_await answer("GREETING", "", "220 " + host_.settings.name + " ESMTP")) co_return;
+        const std::string greeting = "220 " + host_.settings.name + " ESMTP";
+        if (!co_await answer("GREETING", "", greeting)) {
+            (void)co_await flush();
+            stream_->close();
+            co_return;
+        }
         while (co_await flush_if_idle()) {
             const auto line = co_await read_line();
             if (!line) break;
@@ -180,8 +199,14 @@ public:
     }
 
 private:
-    static MonotonicTime deadline() {
-        return std::chrono::steady_clock::now() + std::chrono::minutes(10);
+    MonotonicTime deadline() const {
+        return std::chrono::steady_clock::now() + std::chrono::milliseconds(host_.settings.idle_ms);
+    }
+
+    net::Awaitable<void> pause(unsigned milliseconds) {
+        boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor);
+        timer.expires_after(std::chrono::milliseconds(milliseconds));
+        co_await timer.async_wait(boost::asio::use_awaitable);
     }
 
     net::Awaitable<bool> start_tls() {
@@ -191,6 +216,7 @@ private:
             host_.note(number_, "-", accepted.error().message);
             co_return false;
         }
+        if ((*accepted)->session().resumed) host_.note(number_, "-", "TLS session resumed");
         stream_ = std::move(accepted).value();
         encrypted_ = true;
         co_return true;
@@ -241,22 +267,48 @@ private:
 
     void reply(std::string_view text) {
         host_.note(number_, "S", text);
-        output_.append(text).append("\r\n");
+        if (text.ends_with("\\c")) {
+            output_.append(text.substr(0, text.size() - 2));
+        } else {
+            output_.append(text).append("\r\n");
+        }
     }
 
     /// Says what the script wants, else `usual`. False: the session is over.
-    net::Awaitable<bool> answer(std::string_view when, std::string argument, std::string usual) {
-        const auto scripted = host_.scripted(when, argument);
+    net::Awaitable<bool> answer(std::string_view when, std::string_view argument,
+                                std::string_view usual) {
+        auto scripted = host_.scripted(when, std::string(argument));
         positive_ = false;
+        co_await heed_wait(scripted);
         if (scripted && *scripted == "drop") co_return false;
         if (scripted && *scripted == "hang") {
             while (co_await fill()) input_.clear();
             co_return false;
         }
-        const std::string& text = scripted ? *scripted : usual;
+        const std::string_view text = scripted ? std::string_view(*scripted) : usual;
         positive_ = text.starts_with('2') || text.starts_with('3');
         reply(text);
         co_return !text.starts_with("421");
+    }
+
+    net::Awaitable<void> heed_wait(std::optional<std::string>& scripted) {
+        if (!scripted || !scripted->starts_with("wait ")) co_return;
+        std::istringstream words(scripted->substr(5));
+        unsigned milliseconds = 0;
+        std::string rest;
+        words >> milliseconds;
+        std::getline(words >> std::ws, rest);
+        co_await flush();
+        co_await pause(milliseconds);
+        scripted.reset();
+        if (!rest.empty()) scripted = rest;
+    }
+
+    /// How much of this content may come in before the connection breaks.
+    std::optional<std::size_t> breaking_point() {
+        const auto scripted = host_.scripted("CONTENT", sender_);
+        if (!scripted || !scripted->starts_with("drop ")) return std::nullopt;
+        return std::stoul(scripted->substr(5));
     }
 
     net::Awaitable<bool> command(const std::string& line) {
@@ -275,7 +327,7 @@ private:
             co_return true;
         }
         if (verb == "QUIT") {
-            reply("221 2.0.0 bye");
+            (void)co_await answer("QUIT", "", "221 2.0.0 bye");
             co_return false;
         }
         reply(verb == "NOOP" ? "250 2.0.0 OK" : "502 5.5.1 what?");
@@ -284,11 +336,13 @@ private:
 
     net::Awaitable<bool> greet(const std::string& verb, const std::string& argument) {
         forget();
-        const auto scripted = host_.scripted("EHLO", argument);
+        auto scripted = host_.scripted(verb, argument);
+        co_await heed_wait(scripted);
         if (scripted && *scripted == "drop") co_return false;
         if (scripted || verb == "HELO") {
-            reply(scripted ? *scripted : "250 " + host_.settings.name);
-            co_return true;
+            const std::string text = scripted ? *scripted : "250 " + host_.settings.name;
+            reply(text);
+            co_return !text.starts_with("421");
         }
         std::vector<std::string> words{host_.settings.name};
         const auto offer = [&](std::string_view keyword, const std::string& full) {
@@ -300,7 +354,7 @@ private:
             offer(word, word);
         }
         if (!encrypted_ && host_.tls) offer("STARTTLS", "STARTTLS");
-        if (!host_.settings.users.empty()) offer("AUTH", "AUTH LOGIN PLAIN");
+        if (!host_.settings.users.empty()) offer("AUTH", "AUTH " + host_.settings.auth);
         for (std::size_t i = 0; i < words.size(); ++i) {
             reply((i + 1 < words.size() ? "250-" : "250 ") + words[i]);
         }
@@ -308,7 +362,11 @@ private:
     }
 
     net::Awaitable<bool> starttls() {
-        if (!co_await answer("STARTTLS", "", "220 2.0.0 go ahead")) co_return false;
+        // Named: this compiler ruins the frame when they are temporaries of the co_await.
+        const std::string nothing;
+        const std::string usual = "220 2.0.0 go ahead";
+        const bool go_on = co_await answer("STARTTLS", nothing, usual);
+        if (!go_on) co_return false;
         if (!positive_) co_return true;
         if (!co_await flush()) co_return false;
         // What came in the clear must not be used after TLS has begun.
@@ -396,6 +454,7 @@ private:
         if (!co_await answer("DATA", sender_, "354 go ahead")) co_return false;
         if (!positive_) co_return true;
         if (!co_await flush()) co_return false;
+        const auto limit = breaking_point();
         // DATA's own line end counts as the one before the first line.
         std::size_t scanned = begin_;
         std::size_t end = std::string::npos;
@@ -407,6 +466,7 @@ private:
             }
             end = input_.find("\r\n.\r\n", scanned);
             if (end != std::string::npos) break;
+            if (limit && input_.size() - begin_ >= *limit) co_return false;
             scanned = std::max(begin_, input_.size() < 4 ? 0 : input_.size() - 4);
             if (!co_await fill()) co_return false;
         }
@@ -432,9 +492,12 @@ private:
         std::size_t size = 0;
         std::string last;
         words >> size >> last;
+        if (content_.empty()) limit_ = breaking_point();
         while (input_.size() - begin_ < size) {
+            if (limit_ && content_.size() + input_.size() - begin_ >= *limit_) co_return false;
             if (!co_await fill()) co_return false;
         }
+        if (limit_ && content_.size() + size >= *limit_) co_return false;
         content_.append(input_, begin_, size);
         begin_ += size;
         compact();
@@ -451,7 +514,8 @@ private:
     }
 
     net::Awaitable<bool> complete() {
-        const auto scripted = host_.scripted("END", sender_);
+        auto scripted = host_.scripted("END", sender_);
+        co_await heed_wait(scripted);
         const std::string text =
             scripted ? *scripted : "250 2.0.0 OK " + std::to_string(host_.count() + 1) + " - gsmtp";
         if (text.starts_with('2') || text == "drop") host_.keep(envelope_, content_);
@@ -485,6 +549,7 @@ private:
     std::string sender_;
     std::string content_;
     std::size_t recipients_ = 0;
+    std::optional<std::size_t> limit_;  ///< See breaking_point().
 };
 
 net::Awaitable<void> run_session(Smarthost& host, std::unique_ptr<net::Stream> stream) {
@@ -524,6 +589,10 @@ int main(int argc, char** argv) {
     app.add_option("--no", settings.missing, "EHLO keyword not to offer");
     app.add_option("--size-limit", settings.size_limit, "for SIZE");
     app.add_option("--name", settings.name, "own host name");
+    app.add_option("--auth", settings.auth, "AUTH mechanisms offered");
+    app.add_option("--tls-protocols", settings.tls_protocols, "as smtp_tls_protocols");
+    app.add_option("--tls-ciphers", settings.tls_ciphers, "OpenSSL cipher list");
+    app.add_option("--idle-ms", settings.idle_ms, "leave a client that is silent for so long");
     CLI11_PARSE(app, argc, argv);
 
     ::signal(SIGPIPE, SIG_IGN);
@@ -537,6 +606,12 @@ int main(int argc, char** argv) {
         tls::ServerOptions options;
         options.chain = contents_of(settings.certificate);
         options.key = contents_of(settings.key);
+        options.ciphers = settings.tls_ciphers;
+        if (!settings.tls_protocols.empty()) {
+            auto protocols = tls::parse_protocols(settings.tls_protocols);
+            if (!protocols) return fail(protocols.error());
+            options.protocols = *protocols;
+        }
         auto server = tls::Server::create(options);
         if (!server) return fail(server.error());
         host.tls = std::move(server).value();

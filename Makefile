@@ -3,7 +3,7 @@
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 
-.PHONY: all build dev check sanitize demo bench fuzz install package format lint tsan coverage clean help dependencies
+.PHONY: all build dev check sanitize demo bench install format lint tsan coverage clean help dependencies
 
 all: build
 

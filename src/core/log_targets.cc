@@ -119,7 +119,7 @@ void FileTarget::write(Severity severity, std::string_view program, std::string_
 void StderrTarget::write(Severity severity, std::string_view program, std::string_view text) {
     std::string line(program);
     line.append(": ").append(severity_prefix(severity)).append(text).append("\n");
-    if (::write(STDERR_FILENO, line.data(), line.size()) < 0) return;  // Nobody is listening.
+    if (::write(fd_, line.data(), line.size()) < 0) return;  // Nobody is listening.
 }
 
 }  // namespace postrider

@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include <unistd.h>
+
 #include "core/log.h"
 #include "core/result.h"
 #include "core/unique_fd.h"
@@ -64,7 +66,12 @@ private:
 /// Standard error, `program: warning: text`: what commands say to a person.
 class StderrTarget final : public LogSink {
 public:
+    /// `fd` may be a copy of standard error; it is not owned.
+    explicit StderrTarget(int fd = STDERR_FILENO) : fd_(fd) {}
     void write(Severity, std::string_view program, std::string_view text) override;
+
+private:
+    int fd_;
 };
 
 /// Two targets at once; either may be null. Does not own them.

@@ -218,7 +218,8 @@ Result<Tools> make_tools(const Setup& setup, const Doors& doors, const Belonging
 }  // namespace
 
 int run_courier(const Setup& setup, const Doors& doors, UniqueFd link, bool starting) {
-    StderrTarget console;
+    UniqueFd terminal = take_terminal(setup.detached);
+    StderrTarget console(terminal.get());
     auto target = open_log_target(setup.config);
     BothTargets both(target ? target->get() : nullptr, starting ? &console : nullptr);
     const Log log(both, "qmgr");
@@ -243,7 +244,7 @@ int run_courier(const Setup& setup, const Doors& doors, UniqueFd link, bool star
     CourierProcess process(context, timers, setup.config, std::move(belongings).value(),
                            std::move(tools).value(), log, std::move(link));
     both.drop_second();
-    if (setup.detached) leave_terminal();
+    terminal.reset();
     process.run();
     return 0;
 }

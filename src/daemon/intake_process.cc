@@ -116,7 +116,8 @@ private:
 }  // namespace
 
 int run_intake(const Setup& setup, const Doors& doors, UniqueFd link, bool starting) {
-    StderrTarget console;
+    UniqueFd terminal = take_terminal(setup.detached);
+    StderrTarget console(terminal.get());
     auto target = open_log_target(setup.config);
     BothTargets both(target ? target->get() : nullptr, starting ? &console : nullptr);
     const Log log(both, "smtpd");
@@ -135,7 +136,7 @@ int run_intake(const Setup& setup, const Doors& doors, UniqueFd link, bool start
         return kConfigurationStatus;
     }
     both.drop_second();
-    if (setup.detached) leave_terminal();
+    terminal.reset();
     intake.run();
     return 0;
 }

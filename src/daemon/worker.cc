@@ -82,6 +82,12 @@ Result<Worker> start_worker(std::string name, MonotonicTime now, const std::vect
     return worker;
 }
 
+UniqueFd take_terminal(bool detached) {
+    UniqueFd terminal(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
+    if (detached) leave_terminal();
+    return terminal;
+}
+
 void leave_terminal() {
     const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0) return;

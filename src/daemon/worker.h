@@ -30,6 +30,10 @@ using WorkerMain = std::function<int(UniqueFd link)>;
 Result<Worker> start_worker(std::string name, MonotonicTime now, const std::vector<int>& keep,
                             const WorkerMain& main);
 
+/// A copy of standard error to complain on until this process serves. A detached process has left
+/// the terminal otherwise: once it is confined it could not.
+UniqueFd take_terminal(bool detached);
+
 /// Points standard input, output and error at /dev/null: whoever waits for their end, as `$(...)`
 /// does, must not wait for a daemon.
 void leave_terminal();

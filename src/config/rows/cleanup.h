@@ -138,7 +138,7 @@ inline constexpr Parameter kCleanupRows[] = {
      "2048",
      "How much of a MIME boundary counts.",
      {1, 0}},
-    {"internal_mail_filter_classes", List, Served, "",
+    {"internal_mail_filter_classes", List, Ignored, "",
      "Mail of our own making that is checked and rewritten: bounce, notify."},
     {"requiretls_enable", Boolean, Moot, "yes", "The REQUIRETLS extension."},
     {"tls_required_enable", Boolean, Ignored, "yes", "Honour the field TLS-Required: no."},

@@ -44,7 +44,7 @@ inline constexpr Parameter kLoggingRows[] = {
     {"postlog_service_name", Text, Moot, "postlog", "Postlogd service (unix-dgram) name.", {1, 0}},
     {"info_log_address_format",
      Choice,
-     Served,
+     Ignored,
      "external",
      "How addresses stand in log lines: external quotes them as in SMTP, internal does not.",
      {1, 0},

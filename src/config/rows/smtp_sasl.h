@@ -30,7 +30,7 @@ inline constexpr Parameter kSmtpSaslRows[] = {
      {1, 1}},
     {"smtp_sender_dependent_authentication", Boolean, Served, "no",
      "Look passwords up by sender first."},
-    {"smtp_sasl_auth_soft_bounce", Boolean, Served, "yes",
+    {"smtp_sasl_auth_soft_bounce", Boolean, Ignored, "yes",
      "A refused login defers the mail instead of returning it."},
     {"smtp_sasl_auth_cache_name", Text, Ignored, "", "Remember 535 failures to avoid repeats."},
     {"smtp_sasl_auth_cache_time", Time, Moot, "90d", "How long refused logins are remembered."},

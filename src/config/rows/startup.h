@@ -121,7 +121,7 @@ inline constexpr Parameter kStartupRows[] = {
     {"known_tcp_ports", List, Served, "lmtp=24, smtp=25, smtps=submissions=465, submission=587",
      "Names of ports, looked up before the system's services file; name=name=port gives several "
      "names."},
-    {"daemon_table_open_error_is_fatal", Boolean, Served, "no",
+    {"daemon_table_open_error_is_fatal", Boolean, Ignored, "no",
      "Do not start when a table cannot be opened. Otherwise mail that needs it waits."},
     {"helpful_warnings", Boolean, Moot, "yes", "Extra hints in warnings."},
     {"multi_instance_name", Text, Served, "", "Name of this instance; begins log lines if set."},

@@ -14,7 +14,7 @@ inline constexpr Parameter kSubmissionRows[] = {
      "Login names that may flush the queue; root always may."},
     {"local_login_sender_maps", Tables, Refused, "static:*",
      "Envelope senders that each login name may use; * allows any."},
-    {"empty_address_local_login_sender_maps_lookup_key", Text, Served, "<>",
+    {"empty_address_local_login_sender_maps_lookup_key", Text, Ignored, "<>",
      "How local_login_sender_maps writes the null sender."},
     {"sendmail_fix_line_endings",
      Choice,

@@ -48,9 +48,9 @@ inline constexpr Parameter kTablesRows[] = {
      "Sources for which SMTPUTF8 need is detected: sendmail, smtpd, qmqpd, forward, bounce, "
      "notify, verify, all.",
      {1, 0}},
-    {"strict_smtputf8", Boolean, Ignored, "no", "Reject UTF-8 unless SMTPUTF8 was requested."},
+    {"strict_smtputf8", Boolean, Served, "no", "Reject UTF-8 unless SMTPUTF8 was requested."},
     {"enable_idna2003_compatibility", Boolean, Ignored, "no", "Transitional IDNA mapping."},
-    {"disable_dns_lookups", Boolean, Ignored, "no",
+    {"disable_dns_lookups", Boolean, Served, "no",
      "No DNS in the SMTP client (same as smtp_dns_support_level=disabled)."},
     {"dns_ncache_ttl_fix_enable", Boolean, Moot, "no", "Workaround for stub resolvers."},
     {"dnssec_probe", Text, Moot, "ns:.",

@@ -1,0 +1,214 @@
+#include "delivery/attempt.h"
+
+#include <map>
+#include <string>
+
+namespace postrider::delivery {
+
+namespace {
+
+using Kind = mail::Disposition::Kind;
+
+constexpr int kStaleSessionsMax = 3;
+
+class QueueContent final : public ContentSource {
+public:
+    QueueContent(queue::Queue& queue, std::uint64_t number) : queue_(queue), number_(number) {}
+    net::Awaitable<Result<std::string>> read_piece(std::uint32_t piece) override {
+        return queue_.read_piece(number_, piece);
+    }
+
+private:
+    queue::Queue& queue_;
+    std::uint64_t number_;
+};
+
+}  // namespace
+
+net::Awaitable<void> Attempt::run() {
+    stations_.arrival = lease_.arrival;
+    stations_.activated = depot_.clock.now();
+    std::map<std::string, std::pair<Route, Ordinals>> groups;
+    std::size_t waiting = 0;
+    for (const queue::QueuedRecipient& one : lease_.recipients) {
+        if (one.state == queue::RecipientState::Waiting) ++waiting;
+    }
+    depot_.qmgr_log.info(
+        active_line(lease_.id, lease_.envelope.reverse_path, lease_.size, waiting));
+    for (const queue::QueuedRecipient& one : lease_.recipients) {
+        if (one.state != queue::RecipientState::Waiting) continue;
+        Route route = depot_.router.route(lease_.envelope.reverse_path, one.recipient.address);
+        if (route.transport == Route::Transport::Settled) {
+            settle_by_route(route, one.ordinal);
+            continue;
+        }
+        auto& group = groups[route.next_hops];
+        group.first = std::move(route);
+        group.second.push_back(one.ordinal);
+    }
+    for (auto& [name, group] : groups) {
+        co_await deliver(std::move(group.first), std::move(group.second));
+    }
+    // Cut off by a stop: the lease ends with the process, what was decided has been settled.
+    if (!depot_.gate.stopping || !outcomes_.empty()) co_await conclude_all();
+}
+
+void Attempt::settle_by_route(const Route& route, std::uint32_t ordinal) {
+    stations_.taken = depot_.clock.now();
+    queue::Outcome outcome;
+    outcome.ordinal = ordinal;
+    outcome.disposition = route.disposition;
+    record(nullptr, outcome, passage(nullptr), depot_.error_log.named(route.program));
+}
+
+net::Awaitable<void> Attempt::deliver(Route route, Ordinals pending) {
+    Lane& lane = depot_.lanes.to(route.next_hops);
+    int stale = 0;
+    bool first = true;
+    while (!pending.empty()) {
+        // What the last transaction decided is recorded before the next one begins.
+        if (!first && stale == 0 && !outcomes_.empty()) co_await settle_part();
+        first = false;
+        co_await lane.wait_for_warmth();
+        const Admission admission = co_await lane.admit();
+        if (admission == Admission::Stopping) co_return;
+        stations_.taken = depot_.clock.now();
+        stations_.connected.reset();
+        if (admission == Admission::Suspended) co_return defer_suspended(lane, pending);
+
+        Dialled dialled = co_await session_for(route, stale >= kStaleSessionsMax);
+        if (!dialled.session) {
+            lane.release();
+            if (depot_.gate.stopping) co_return;
+            learn(lane, route, dialled.trouble);
+            defer_all(lane, pending, dialled.trouble.disposition, dialled.peer, depot_.smtp_log);
+            co_return;
+        }
+        const bool lived = co_await transact_over(lane, route, std::move(dialled), pending);
+        stale = lived ? 0 : stale + 1;
+        if (!lived && depot_.gate.stopping) co_return;
+    }
+}
+
+net::Awaitable<Dialled> Attempt::session_for(const Route& route, bool fresh) {
+    DialRequest request(route.next_hops, route.is_relayhost);
+    request.sender = lease_.envelope.reverse_path;
+    request.queue_id = lease_.id.str();
+    co_return co_await depot_.connections.get(std::move(request), fresh);
+}
+
+net::Awaitable<bool> Attempt::transact_over(Lane& lane, const Route& route, Dialled dialled,
+                                            Ordinals& pending) {
+    lane.congestion.connected();
+    lane.wake_next();
+    Session& session = *dialled.session;
+    if (session.ready >= stations_.taken) stations_.connected = session.ready;
+
+    Ordinals batch = pending;
+    const TransactionOptions& how = depot_.options.transaction;
+    const std::size_t limit = std::max<std::size_t>(1, how.recipient_limit);
+    if (batch.size() > limit) batch.resize(limit);
+    QueueContent content(depot_.queue, lease_.number);
+    session_ = &session;
+    Outcomes outcomes = co_await transact(session, lease_, batch, content, how, depot_.clock,
+                                          depot_.smtp_log, marks_);
+    session_ = nullptr;
+    lane.release();
+    if (outcomes.stale) co_return false;
+
+    Verdict verdict;
+    verdict.reach = outcomes.reach;
+    verdict.disposition = outcomes.trouble;
+    learn(lane, route, verdict);
+    const Passage way = passage(&session);
+    for (const queue::Outcome& outcome : outcomes.settled) {
+        std::erase(pending, outcome.ordinal);
+        const bool cut_off = depot_.gate.stopping && outcome.disposition.kind == Kind::Deferred;
+        if (cut_off) continue;
+        record(&lane, outcome, way, depot_.smtp_log);
+        if (outcome.disposition.kind == Kind::Sent && !session.capabilities.dsn) {
+            relayed_without_dsn_.push_back(outcome.ordinal);
+        }
+    }
+    if (outcomes.reusable && !depot_.gate.stopping) {
+        depot_.connections.give_back(route.next_hops, lease_.envelope.reverse_path,
+                                     std::move(dialled.session));
+    } else {
+        depot_.connections.retire(std::move(dialled.session));
+    }
+    co_return true;
+}
+
+void Attempt::defer_suspended(Lane& lane, const Ordinals& pending) {
+    mail::Disposition why = lane.congestion.reason();
+    why.text = "delivery temporarily suspended: " + why.text;
+    if (lane.congestion.state() == Congestion::State::Paused) {
+        not_before_ = lane.congestion.next_attempt();
+    }
+    defer_all(lane, pending, why, std::nullopt, depot_.error_log);
+}
+
+void Attempt::learn(Lane& lane, const Route& route, const Verdict& verdict) {
+    depot_.learn(lane, route.next_hops, verdict.reach, verdict.disposition);
+    if (lane.congestion.state() == Congestion::State::Paused) {
+        not_before_ = lane.congestion.next_attempt();
+    }
+}
+
+void Attempt::cut_off() {
+    if (session_ != nullptr && !marks_.committing) session_->channel->close();
+}
+
+Passage Attempt::passage(const Session* session) {
+    Passage how;
+    stations_.finished = depot_.clock.now();
+    how.delays = measure(stations_);
+    how.resolution = depot_.options.delay_resolution;
+    if (session != nullptr) {
+        how.relay = session->peer.with_port();
+        how.uses = session->uses;
+    }
+    return how;
+}
+
+void Attempt::record(Lane* lane, const queue::Outcome& outcome, const Passage& how,
+                     const Log& log) {
+    log.info(
+        status_line(lease_.id, recipient(outcome.ordinal).recipient, outcome.disposition, how));
+    outcomes_.push_back(outcome);
+    if (lane == nullptr) return;
+    switch (outcome.disposition.kind) {
+        case Kind::Sent:
+            ++lane->sent;
+            break;
+        case Kind::Deferred:
+            ++lane->deferred;
+            break;
+        case Kind::Bounced:
+        case Kind::Expired:
+            ++lane->bounced;
+            break;
+    }
+}
+
+void Attempt::defer_all(Lane& lane, const Ordinals& ordinals, const mail::Disposition& why,
+                        const std::optional<Peer>& peer, const Log& log) {
+    Passage how = passage(nullptr);
+    if (peer) how.relay = peer->with_port();
+    for (const std::uint32_t ordinal : ordinals) {
+        queue::Outcome outcome;
+        outcome.ordinal = ordinal;
+        outcome.disposition = why;
+        record(&lane, outcome, how, log);
+    }
+}
+
+const queue::QueuedRecipient& Attempt::recipient(std::uint32_t ordinal) const {
+    for (const queue::QueuedRecipient& one : lease_.recipients) {
+        if (one.ordinal == ordinal) return one;
+    }
+    POSTRIDER_CHECK(false);
+    return lease_.recipients.front();
+}
+
+}  // namespace postrider::delivery

@@ -1,0 +1,70 @@
+// One leased message on its way: routed, delivered group by group, settled.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "delivery/depot.h"
+#include "delivery/log_lines.h"
+#include "delivery/transaction.h"
+#include "queue/message.h"
+
+namespace postrider::delivery {
+
+/// Runs once. The queue hears what is decided for good as soon as it is, and the rest at the end,
+/// with the reports that it calls for.
+class Attempt {
+public:
+    Attempt(Depot& depot, queue::Lease lease) : depot_(depot), lease_(std::move(lease)) {}
+    Attempt(const Attempt&) = delete;
+    Attempt& operator=(const Attempt&) = delete;
+
+    net::Awaitable<void> run();
+
+    /// A stop: closes the connection, unless the end of data has been sent.
+    void cut_off();
+    /// Something is known, or about to be, that the queue has not heard yet.
+    bool must_finish() const { return marks_.committing || concluding_ || !outcomes_.empty(); }
+
+private:
+    using Ordinals = std::vector<std::uint32_t>;
+
+    // Delivering.
+    void settle_by_route(const Route&, std::uint32_t ordinal);
+    net::Awaitable<void> deliver(Route route, Ordinals pending);
+    net::Awaitable<Dialled> session_for(const Route& route, bool fresh);
+    /// True unless the session turned out to be dead: then nothing has happened.
+    net::Awaitable<bool> transact_over(Lane& lane, const Route& route, Dialled dialled,
+                                       Ordinals& pending);
+    void defer_suspended(Lane&, const Ordinals&);
+    void learn(Lane&, const Route&, const Verdict&);
+
+    // Ending.
+    net::Awaitable<void> settle_part();
+    net::Awaitable<void> conclude_all();
+    net::Awaitable<bool> add_report(queue::Settlement& settlement, message::ReportKind kind,
+                                    std::vector<message::ReportedRecipient> recipients);
+
+    // Recording.
+    Passage passage(const Session*);
+    void record(Lane*, const queue::Outcome&, const Passage&, const Log&);
+    void defer_all(Lane&, const Ordinals&, const mail::Disposition&, const std::optional<Peer>&,
+                   const Log&);
+    const queue::QueuedRecipient& recipient(std::uint32_t ordinal) const;
+
+    Depot& depot_;
+    queue::Lease lease_;
+    Stations stations_;
+    std::vector<queue::Outcome> outcomes_;  // Not settled yet.
+    Ordinals relayed_without_dsn_;
+    WallTime not_before_;  // Of a pause: the earliest sense in trying again.
+    std::vector<std::pair<Notice, mail::QueueId>> notices_;
+
+    TransactionMarks marks_;
+    Session* session_ = nullptr;  // The one in use.
+    bool concluding_ = false;
+};
+
+}  // namespace postrider::delivery

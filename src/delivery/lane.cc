@@ -1,0 +1,84 @@
+#include "delivery/lane.h"
+
+namespace postrider::delivery {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// Whoever is woken looks for itself; this bounds what a wake-up that never came would cost.
+constexpr auto kLookAgain = 600s;
+
+}  // namespace
+
+Lane::Lane(const Options& options, const Gate& gate, const Clock& clock,
+           boost::asio::any_io_executor executor)
+    : congestion(options.concurrency, options.retry, clock.now()),
+      gate_(gate),
+      clock_(clock),
+      executor_(std::move(executor)) {}
+
+net::Awaitable<Admission> Lane::admit() {
+    net::Event turn(executor_);
+    bool queued = false;
+    Admission admission = Admission::Stopping;
+    while (!gate_.stopping) {
+        const bool first = waiting_.empty() || waiting_.front() == &turn;
+        if (congestion.suspended(clock_.now()) != nullptr) {
+            admission = Admission::Suspended;
+            break;
+        }
+        // R6: while outcomes cannot be recorded, nothing new is sent.
+        if (first && gate_.unsettled == 0 && congestion.admits(clock_.now())) {
+            congestion.started();
+            admission = Admission::Go;
+            break;
+        }
+        if (!queued) waiting_.push_back(&turn);
+        queued = true;
+        turn.reset();
+        const auto waited = co_await turn.wait(clock_.monotonic() + kLookAgain);
+        if (!waited && waited.error().code == ErrorCode::Cancelled) break;
+    }
+    if (queued) std::erase(waiting_, &turn);
+    // The next in line looks for itself: there may be room for more than one.
+    wake_next();
+    co_return admission;
+}
+
+void Lane::release() {
+    congestion.ended();
+    wake_next();
+}
+
+net::Awaitable<void> Lane::wait_for_warmth() {
+    net::Event over(executor_);
+    for_warmth_.push_back(&over);
+    while (warming && !gate_.stopping) {
+        over.reset();
+        const auto waited = co_await over.wait(clock_.monotonic() + kLookAgain);
+        if (!waited && waited.error().code == ErrorCode::Cancelled) break;
+    }
+    std::erase(for_warmth_, &over);
+}
+
+void Lane::wake_next() {
+    if (!waiting_.empty()) waiting_.front()->set();
+}
+
+void Lane::wake_all() {
+    for (net::Event* event : waiting_) event->set();
+    for (net::Event* event : for_warmth_) event->set();
+}
+
+Lane& Lanes::to(const std::string& next_hops) {
+    auto& found = lanes_[next_hops];
+    if (!found) found = std::make_unique<Lane>(options_, gate_, clock_, executor_);
+    return *found;
+}
+
+void Lanes::wake_all() {
+    for (auto& [next_hops, lane] : lanes_) lane->wake_all();
+}
+
+}  // namespace postrider::delivery

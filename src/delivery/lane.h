@@ -1,0 +1,83 @@
+// One destination's traffic: how much it can bear, and who waits for a turn.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include "core/clock.h"
+#include "delivery/congestion.h"
+#include "delivery/options.h"
+#include "net/event.h"
+#include "net/stream.h"
+
+namespace postrider::delivery {
+
+/// Whether anything may be sent at all.
+struct Gate {
+    bool stopping = false;
+    std::size_t unsettled = 0;  ///< Settlements that the store has refused so far (R6).
+};
+
+enum class Admission : std::uint8_t { Go, Suspended, Stopping };
+
+/// The attempts for one destination pass here, in order of arrival.
+class Lane {
+public:
+    /// The references must outlive it.
+    Lane(const Options&, const Gate&, const Clock&, boost::asio::any_io_executor);
+
+    /// Waits for a turn. Go must be followed by release().
+    net::Awaitable<Admission> admit();
+    void release();
+    /// Waits while a connection is being made without mail: it is nearly as good as a warm one, and
+    /// if its login is refused, another would be too.
+    net::Awaitable<void> wait_for_warmth();
+
+    /// Who waits looks again: the next in line, or everybody.
+    void wake_next();
+    void wake_all();
+    std::size_t waiting() const { return waiting_.size(); }
+
+    Congestion congestion;
+    bool warming = false;
+    // Recipients, since the start of the program.
+    std::uint64_t sent = 0;
+    std::uint64_t deferred = 0;
+    std::uint64_t bounced = 0;
+
+private:
+    const Gate& gate_;
+    const Clock& clock_;
+    boost::asio::any_io_executor executor_;
+    std::deque<net::Event*> waiting_;  // In order of arrival; each lives in its attempt's frame.
+    std::vector<net::Event*> for_warmth_;
+};
+
+/// The lanes of a courier, by next hops; one is made when it is first asked for.
+class Lanes {
+public:
+    Lanes(const Options& options, const Gate& gate, const Clock& clock,
+          boost::asio::any_io_executor executor)
+        : options_(options), gate_(gate), clock_(clock), executor_(std::move(executor)) {}
+
+    Lane& to(const std::string& next_hops);
+    void wake_all();
+
+    auto begin() const { return lanes_.begin(); }
+    auto end() const { return lanes_.end(); }
+
+private:
+    const Options& options_;
+    const Gate& gate_;
+    const Clock& clock_;
+    boost::asio::any_io_executor executor_;
+    std::map<std::string, std::unique_ptr<Lane>> lanes_;
+};
+
+}  // namespace postrider::delivery

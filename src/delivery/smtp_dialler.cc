@@ -22,8 +22,11 @@ Verdict verdict_of(const net::Lookup& lookup, bool is_relayhost) {
         verdict.disposition.status = mail::EnhancedStatus(5, 1, 0);
         return verdict;
     }
-    const ErrorCode code =
-        lookup.status == net::LookupStatus::TryAgain ? ErrorCode::Unavailable : ErrorCode::NotFound;
+    // A name that leads back to us is the operator's mistake where the operator chose it, and else
+    // perhaps a lie that will pass.
+    const bool may_pass = lookup.status == net::LookupStatus::TryAgain ||
+                          (lookup.status == net::LookupStatus::Loopback && !is_relayhost);
+    const ErrorCode code = may_pass ? ErrorCode::Unavailable : ErrorCode::NotFound;
     Verdict verdict = lookup_failure(Error{code, lookup.reason}, is_relayhost);
     if (lookup.native && verdict.disposition.status == mail::EnhancedStatus(4, 4, 3)) {
         verdict.disposition.status = mail::EnhancedStatus(4, 4, 4);

@@ -47,6 +47,8 @@ DnsAnswer::Status status_of(int code) {
         case ARES_EBADRESP:
         case ARES_EBADQUERY:
             return DnsAnswer::Status::Unusable;
+        case ARES_EDESTRUCTION:
+            return DnsAnswer::Status::Stopped;
         default:
             return DnsAnswer::Status::TryAgain;
     }
@@ -123,6 +125,7 @@ std::string_view to_string(DnsAnswer::Status status) {
         case DnsAnswer::Status::NoData:
             return "Host found but no data record of requested type";
         case DnsAnswer::Status::TryAgain:
+        case DnsAnswer::Status::Stopped:
             return "Host not found, try again";
         case DnsAnswer::Status::Unusable:
             return "Malformed or unexpected name server reply";
@@ -176,9 +179,12 @@ public:
         wanted.sock_state_cb_data = this;
         // SERVFAIL, NOTIMP and REFUSED send the question on to the next server.
         wanted.flags = 0;
+        std::string path = options.resolv_conf;
+        wanted.resolvconf_path = path.data();
         const int code = ares_init_options(&handle, &wanted,
                                            ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
-                                               ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB);
+                                               ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB |
+                                               ARES_OPT_RESOLVCONF);
         if (code != ARES_SUCCESS || options.servers.empty()) return code;
         std::string list;
         for (const auto& server : options.servers) list.append(server).append(",");

@@ -24,7 +24,14 @@ struct MailExchanger {
 
 /// What a name server said. Aliases have been followed.
 struct DnsAnswer {
-    enum class Status { Found, NoSuchName, NoData, TryAgain, Unusable };
+    enum class Status {
+        Found,
+        NoSuchName,
+        NoData,
+        TryAgain,
+        Unusable,
+        Stopped,  ///< the client went before an answer came
+    };
 
     Status status = Status::TryAgain;
     std::vector<IpAddress> addresses;  ///< at most 64
@@ -37,7 +44,8 @@ std::string_view to_string(DnsAnswer::Status);
 struct DnsOptions {
     Duration try_timeout;
     int tries;
-    std::vector<std::string> servers;  ///< empty: those of resolv.conf
+    std::vector<std::string> servers;  ///< empty: those of resolv_conf
+    std::string resolv_conf;
 };
 
 /// One configuration of name servers, on the event loop. resolv.conf is read once, when it is made.

@@ -23,6 +23,7 @@ struct ResolverOptions {
     Duration try_timeout = std::chrono::seconds(5);  ///< for one question to one server
     int tries = 2;
     std::vector<std::string> servers;  ///< `127.0.0.1:5353`; empty: those of resolv.conf
+    std::filesystem::path resolv_conf = "/etc/resolv.conf";
     std::filesystem::path hosts_file = "/etc/hosts";
     bool ignore_mx_lookup_error = false;
 };
@@ -32,6 +33,7 @@ enum class LookupStatus {
     NotFound,  ///< there is no such name, or it has no address
     TryAgain,  ///< no usable answer for now, or no time left
     NullMx,    ///< the domain says that it takes no mail (RFC 7505)
+    Loopback,  ///< name servers say that it is this machine: a mistake, or an attack
 };
 
 /// What became of a lookup. When nothing was found `reason` is the sentence for the log, as
@@ -43,9 +45,13 @@ struct Lookup {
     bool native = false;  ///< the hosts file and the system's way said so, not plain DNS
 };
 
-/// Asks the system's name servers without blocking and without threads. All files it needs
-/// (resolv.conf, hosts) are read when it is made, and again by refresh(): it works in a process
-/// that can open none. Addresses per host, MX hosts and time are bounded.
+/// Asks the system's name servers without blocking and without threads. The files it needs
+/// (resolv.conf, hosts) are read when it is made, and again when they have changed, which is looked
+/// at before every lookup. Addresses per host, MX hosts and time are bounded.
+///
+/// Loopback addresses count where the operator wrote them: as an address, as `localhost`, in the
+/// hosts file. Those of a name server are left out: a stranger could have mail, and the login for
+/// it, brought to whatever listens on this machine.
 class Resolver {
 public:
     static Result<std::unique_ptr<Resolver>> create(boost::asio::any_io_executor, ResolverOptions);
@@ -57,8 +63,12 @@ public:
     /// The mail exchangers of a domain with their addresses; without MX records, its own addresses.
     Awaitable<Result<Lookup>> mail_exchangers(std::string domain, MonotonicTime deadline);
 
-    /// Reads the files again. Lookups in progress end with the old servers.
+    /// Reads the files again: the network has changed. Lookups in progress ask the new servers, and
+    /// have until their old deadline.
     Result<void> refresh();
+    /// Whether the name is known without a server: an address, `localhost`, or, where
+    /// smtp_host_lookup says so, in the hosts file; and this machine has a route there.
+    bool is_within_reach(const std::string& name);
 
 private:
     class Implementation;

@@ -302,15 +302,73 @@ TEST_F(HostsFileTest, ComesSecondWhenDnsComesFirst) {
     EXPECT_EQ(text(host("relay")), "relay[192.0.2.77] relay[::7] ");
 }
 
-TEST_F(HostsFileTest, IsReadAgainOnRefresh) {
+TEST_F(HostsFileTest, IsReadAgainWhenItHasChanged) {
     options.lookup = HostLookup::Native;
     make();
-    std::ofstream(options.hosts_file) << "192.0.2.78 relay\n";
     EXPECT_EQ(text(host("relay")), "relay[192.0.2.77] relay[::7] ");
 
-    ASSERT_TRUE(resolver->refresh());
+    std::ofstream(options.hosts_file) << "192.0.2.178 relay\n";
+    EXPECT_EQ(text(host("relay")), "relay[192.0.2.178] ");
 
-    EXPECT_EQ(text(host("relay")), "relay[192.0.2.78] ");
+    // As editors do it, with a file of the same size.
+    const auto beside = options.hosts_file.string() + ".new";
+    std::ofstream(beside) << "192.0.2.179 relay\n";
+    std::filesystem::rename(beside, options.hosts_file);
+    EXPECT_EQ(text(host("relay")), "relay[192.0.2.179] ");
+}
+
+// N4: what the operator wrote may be this machine; what a name server says may not.
+TEST_F(HostsFileTest, MayNameThisMachineWhereANameServerMayNot) {
+    server.has("inside.example", kA, std::string("\x7f\0\0\x35", 4));
+    server.has("nowhere.example", kA, std::string(4, '\0'));
+    server.has("six.example", kAaaa, std::string(15, '\0') + '\1');
+    server.has("mapped.example", kAaaa,
+               std::string(10, '\0') + std::string("\xff\xff\x7f\0\0\1", 6));
+    server.has("mixed.example", kA, std::string("\x7f\0\0\1", 4));
+    server.has("mixed.example", kA, ipv4(9));
+    server.has("localhost", kA, std::string("\x7f\0\0\1", 4));
+    std::ofstream(options.hosts_file) << "127.0.0.53 inside.example\n";
+
+    for (const char* name :
+         {"inside.example", "nowhere.example", "six.example", "mapped.example"}) {
+        const auto lookup = host(name);
+        EXPECT_EQ(lookup.status, LookupStatus::Loopback) << name;
+        EXPECT_TRUE(lookup.addresses.empty()) << name;
+    }
+    EXPECT_EQ(host("inside.example").reason,
+              "name server says that inside.example is this machine (127.0.0.53)");
+    EXPECT_EQ(text(host("mixed.example")), "mixed.example[192.0.2.9] ");
+    EXPECT_EQ(text(host("127.0.0.53")), "127.0.0.53[127.0.0.53] ");
+    EXPECT_EQ(text(host("localhost")), "localhost[127.0.0.1] ");
+
+    options.lookup = HostLookup::Native;
+    make();
+    EXPECT_EQ(text(host("inside.example")), "inside.example[127.0.0.53] ");
+}
+
+TEST_F(ResolveTest, BelievesNoExchangerThatIsThisMachine) {
+    server.has("trap.example", kMx, exchanger(1, "localhost"));
+    server.has("trap.example", kMx, exchanger(2, "127.0.0.1"));
+    EXPECT_EQ(exchangers("trap.example").status, LookupStatus::Loopback);
+
+    server.has("half.example", kMx, exchanger(1, "localhost"));
+    server.has("half.example", kMx, exchanger(2, "four.example"));
+    EXPECT_EQ(text(exchangers("half.example")), "four.example[192.0.2.4]2 ");
+}
+
+TEST_F(HostsFileTest, IsEnoughToReachWhatItNamesOnThisMachine) {
+    std::ofstream(options.hosts_file) << "127.0.0.1 here.example\n";
+    make();
+    EXPECT_TRUE(resolver->is_within_reach("localhost"));
+    EXPECT_TRUE(resolver->is_within_reach("127.0.0.1"));
+    // Only a name server could say.
+    EXPECT_FALSE(resolver->is_within_reach("here.example"));
+    EXPECT_FALSE(resolver->is_within_reach("four.example"));
+
+    options.lookup = HostLookup::Native;
+    make();
+    EXPECT_TRUE(resolver->is_within_reach("Here.example"));
+    EXPECT_FALSE(resolver->is_within_reach("four.example"));
 }
 
 TEST_F(ResolveTest, AnswersManyAtOnce) {
@@ -358,22 +416,28 @@ TEST_F(ResolveTest, EndsWhenItsTaskIsCancelled) {
     loop.poll();
 }
 
-TEST_F(ResolveTest, LookupsOfBeforeARefreshEnd) {
-    server.fails("silent.example", -1);
+Awaitable<void> find(Resolver& resolver, std::string name, std::optional<Lookup>& into) {
+    auto lookup = co_await resolver.host(std::move(name), steady_clock::now() + 5s);
+    if (lookup) into = *lookup;
+}
+
+TEST_F(ResolveTest, AsksAgainWhenTheNetworkHasChanged) {
+    // The question was sent into a network that is gone, and nobody will ever answer it.
+    server.fails("four.example", -1);
     options.try_timeout = 10s;
     make();
-    CapturedLog log;
-    TaskGroup tasks(loop.get_executor(), Log(log, "test"));
-    std::optional<Error> error;
-    for (int i = 0; i < 3; ++i) {
-        tasks.spawn(look_up(*resolver, "silent.example", error), "lookup");
-    }
-    loop.poll();
+    std::optional<Lookup> lookup;
+    boost::asio::co_spawn(loop, find(*resolver, "four.example", lookup), [](std::exception_ptr) {});
+    while (server.questions < 2) loop.run_one_for(1s);
+    server.fails("four.example", 0);
 
+    const auto begun = steady_clock::now();
     ASSERT_TRUE(resolver->refresh());
+    while (!lookup && steady_clock::now() < begun + 5s) loop.run_one_for(1s);
 
-    ASSERT_TRUE(run(loop, tasks.join(steady_clock::now() + 10s)));
-    EXPECT_FALSE(error) << "they want to try again";
+    ASSERT_TRUE(lookup);
+    EXPECT_EQ(text(*lookup), "four.example[192.0.2.4] ");
+    EXPECT_LT(steady_clock::now() - begun, 1s);
 }
 
 }  // namespace

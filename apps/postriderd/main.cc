@@ -13,14 +13,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <systemd/sd-daemon.h>
-
 #include "config/config.h"
 #include "core/clock.h"
 #include "core/log_targets.h"
 #include "daemon/layout.h"
 #include "daemon/log_target.h"
 #include "daemon/master.h"
+#include "daemon/service_manager.h"
 #include "daemon/worker.h"
 
 namespace {
@@ -120,8 +119,10 @@ UniqueFd detach() {
     ::_exit(WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status) : 1);
 }
 
-void report_success(UniqueFd& parent) {
-    ::sd_notify(0, "READY=1");
+void report_success(UniqueFd& parent, const Log& log) {
+    if (auto told = daemon::tell_service_manager("READY=1"); !told) {
+        log.warning(told.error().message);
+    }
     if (!parent) return;
     daemon::leave_terminal();
     if (::write(parent.get(), "", 1) != 1) std::exit(71);
@@ -162,7 +163,7 @@ int serve(const Arguments& arguments, UniqueFd parent) {
     const SystemClock clock;
     daemon::Setup setup{std::move(config).value(), layout, *owner, arguments.detach};
     daemon::Master master(std::move(setup), std::move(doors).value(), **target, clock);
-    master.on_started([&] { report_success(parent); });
+    master.on_started([&] { report_success(parent, log); });
     return master.run();
 }
 

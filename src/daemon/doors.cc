@@ -1,14 +1,16 @@
 // Opens the sockets that mail and operators come in by.
 #include <charconv>
+#include <cstring>
 #include <optional>
 
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
-#include <systemd/sd-daemon.h>
 
 #include "daemon/master.h"
+#include "daemon/service_manager.h"
 #include "net/endpoint.h"
 #include "net/listener.h"
 
@@ -137,19 +139,35 @@ Result<void> open_smtp_doors(const config::Config& config, const Log& log, Doors
     return {};
 }
 
+bool is_listening(int fd) {
+    int type = 0;
+    int listening = 0;
+    socklen_t size = sizeof(int);
+    return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM &&
+           ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening != 0;
+}
+
+/// The path that a unix socket is bound to; empty for others.
+std::string path_of(int fd) {
+    sockaddr_un address{};
+    socklen_t size = sizeof address;
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) < 0) return "";
+    if (address.sun_family != AF_UNIX) return "";
+    return std::string(address.sun_path, ::strnlen(address.sun_path, sizeof address.sun_path));
+}
+
 /// Takes what the service manager has opened for us: unix sockets are told apart by their paths.
-void adopt_handed_over(const Layout& layout, Doors& doors) {
-    const int count = ::sd_listen_fds(1);
-    for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + count; ++fd) {
-        if (::sd_is_socket_unix(fd, SOCK_STREAM, 1, layout.submit_socket().c_str(), 0) > 0) {
-            doors.submit.reset(fd);
-        } else if (::sd_is_socket_unix(fd, SOCK_STREAM, 1, layout.control_socket().c_str(), 0) >
-                   0) {
-            doors.control.reset(fd);
-        } else if (::sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) > 0) {
-            doors.smtp.emplace_back(fd);
+void adopt_handed_over(const Layout& layout, const Log& log, Doors& doors) {
+    for (UniqueFd& fd : take_handed_over()) {
+        const std::string path = path_of(fd.get());
+        if (!is_listening(fd.get())) {
+            log.warning("a descriptor that was handed over is no listening socket: closed");
+        } else if (path == layout.submit_socket()) {
+            doors.submit = std::move(fd);
+        } else if (path == layout.control_socket()) {
+            doors.control = std::move(fd);
         } else {
-            ::close(fd);
+            doors.smtp.push_back(std::move(fd));
         }
     }
 }
@@ -158,7 +176,7 @@ void adopt_handed_over(const Layout& layout, Doors& doors) {
 
 Result<Doors> open_doors(const config::Config& config, const Layout& layout, const Log& log) {
     Doors doors;
-    adopt_handed_over(layout, doors);
+    adopt_handed_over(layout, log, doors);
     if (doors.smtp.empty()) {
         if (auto opened = open_smtp_doors(config, log, doors); !opened) {
             return Unexpected(std::move(opened).error());

@@ -3,7 +3,7 @@
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 
-.PHONY: all build dev check sanitize demo bench install format lint tsan coverage clean help dependencies
+.PHONY: all build dev check sanitize reliability demo bench install format lint tsan coverage clean help dependencies
 
 all: build
 
@@ -29,6 +29,10 @@ check: dependencies
 ## sanitize: every unit test under the address and undefined-behaviour sanitizers
 sanitize: dependencies
 	@tests/run sanitize
+
+## reliability: kill, cut the power, fill the disk, fail each call: long forms, about an hour, as root
+reliability: dependencies
+	@tests/run reliability
 
 ## bench: measure side by side with Postfix
 bench: build

@@ -59,6 +59,12 @@ net::Awaitable<IncomingMessage::Outcome> IncomingMessage::commit(std::int64_t su
     co_return co_await commit_accepted(std::move(accepted), submitter_uid, std::move(client));
 }
 
+bool IncomingMessage::is_in_doubt(const Outcome& outcome) {
+    const auto* error = std::get_if<Error>(&outcome);
+    return error != nullptr &&
+           (error->code == ErrorCode::Connection || error->code == ErrorCode::Cancelled);
+}
+
 net::Awaitable<IncomingMessage::Outcome> IncomingMessage::commit_accepted(
     message::Accepted accepted, std::int64_t submitter_uid, std::string client) {
     co_await hand_over(cleanup_->take_output());

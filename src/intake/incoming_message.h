@@ -45,6 +45,9 @@ public:
     /// The content is complete. Returns once the message is durable, or will not be.
     net::Awaitable<Outcome> commit(std::int64_t submitter_uid, std::string client);
 
+    /// The message may be the queue's or not: neither acceptance nor refusal would be true.
+    static bool is_in_doubt(const Outcome&);
+
 private:
     net::Awaitable<void> hand_over(std::string output);
     net::Awaitable<Outcome> commit_accepted(message::Accepted accepted, std::int64_t submitter_uid,

@@ -220,6 +220,14 @@ net::Awaitable<Result<void>> SmtpSession::finish_message() {
     } else {
         outcome = co_await message_->commit(dialogue_.client().uid, dialogue_.client().label());
     }
+    if (IncomingMessage::is_in_doubt(outcome)) {
+        // Yes may be a lie, and so may no. A connection that breaks says what we know; the answers
+        // to what came before are true.
+        log_.warning(message_->ticket().id.str() + ": " + std::get<Error>(outcome).message +
+                     "; closing without one");
+        (void)co_await flush();
+        co_return Unexpected(ErrorCode::Connection, "in doubt");
+    }
     co_return co_await answer(reply_to(outcome));
 }
 

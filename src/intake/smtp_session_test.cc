@@ -171,6 +171,8 @@ struct World {
             inbox.open_error = Error{ErrorCode::Unavailable, "queue is away"};
         } else if (name == "queue" && value == "broken") {
             inbox.commit_error = Error{ErrorCode::Io, "disk failed"};
+        } else if (name == "queue" && value == "in_doubt") {
+            inbox.commit_error = Error{ErrorCode::Connection, "the queue went away"};
         } else if (name == "talked_early") {
             talked_early = true;
         } else if (name == "packet_size") {

@@ -28,7 +28,8 @@ public:
     virtual net::Awaitable<Result<void>> append(std::uint64_t number, std::string piece) = 0;
 
     /// Hands over the last piece and the envelope. Returns once the message survives a power cut.
-    /// After an error the message is forgotten; discard() need not, but may be called.
+    /// After an error the message is forgotten; discard() need not, but may be called. After
+    /// Connection or Cancelled nobody knows: it may be the queue's. Tell the client neither.
     virtual net::Awaitable<Result<void>> commit(NewMessage message, std::string last_piece) = 0;
 
     /// Forgets a message that was opened and not committed. Never waits.

@@ -232,6 +232,24 @@ TEST_F(InboxTest, AMessageUnderWayFailsWithItsChannel) {
     EXPECT_EQ(accepted_.size(), 1U);
 }
 
+TEST_F(InboxTest, NobodyIsToldWhatBecameOfACommitWithoutAnAnswer) {
+    Pair pair = socket_pair();
+    inbox_->attach(std::move(pair.b));
+    std::string grant;
+    put_u32(grant, 16);
+    grant += '\0';
+    std::string frame;
+    append_frame(frame, FrameType::Grant, 0x10000, grant);
+    send(pair.a, frame);
+    loop_.spawn(submit(*inbox_, 0, "end\r\n"));
+    turn();
+    pair.a.reset();
+    ASSERT_TRUE(loop_.run_all());
+
+    ASSERT_EQ(refusals_.size(), 1U);
+    EXPECT_EQ(refusals_.front().code, ErrorCode::Connection);
+}
+
 TEST_F(InboxTest, DrainsInGoodOrder) {
     connect();
     const auto ticket = loop_.run(inbox_->open());

@@ -36,12 +36,17 @@ struct Outgoing {
         changed.expires_at(asio::steady_timer::time_point::max());
     }
     std::uint32_t pieces_under_way = 0;
+    bool commit_said = false;
     std::optional<Result<void>> outcome;  ///< Of the commit, or what ended the message before.
     asio::steady_timer changed;           ///< Cancelled when something above changes.
 };
 
 Error away() {
     return {ErrorCode::Unavailable, "the queue is away"};
+}
+
+Error in_doubt() {
+    return {ErrorCode::Connection, "the queue went away before it could answer"};
 }
 
 /// Waits for the timer's end or cancel(). False if the waiting coroutine itself was cancelled.
@@ -107,7 +112,8 @@ void RemoteInbox::State::detach() {
     numbers.clear();
     const auto lost = std::exchange(messages, {});
     for (const auto& [number, message] : lost) {
-        if (!message->outcome) message->outcome = Result<void>(Unexpected(away()));
+        const Error lost_by = message->commit_said ? in_doubt() : away();
+        if (!message->outcome) message->outcome = Result<void>(Unexpected(lost_by));
         message->changed.cancel();
     }
 }
@@ -306,6 +312,7 @@ net::Awaitable<Result<void>> RemoteInbox::commit(NewMessage new_message, std::st
     out.append(envelope).append(last_piece);
     end_frame(out, frame);
     state->channel->flush();
+    message->commit_said = true;
     bool alive = true;
     while (alive && !message->outcome) alive = co_await wait(message->changed);
     // Not before: a new channel must not find the number, an answer must.

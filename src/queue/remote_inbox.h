@@ -12,8 +12,9 @@
 namespace postrider::queue {
 
 /// Speaks to an InboxServer over a connected unix stream socket. Survives the server: when the
-/// channel breaks, messages under way on it fail with Unavailable, and open() waits up to
-/// `patience` for attach() to bring a new one. The Clock must outlive it.
+/// channel breaks, messages under way on it fail with Unavailable (those whose commit has been
+/// said, with Connection), and open() waits up to `patience` for attach() to bring a new one. The
+/// Clock must outlive it.
 class RemoteInbox final : public Inbox {
 public:
     struct Options {

@@ -89,6 +89,7 @@ class World:
         self.log_file = self.directory / "mail.log"
         self.transcript = self.directory / "transcript"
         self.daemon = None
+        self.daemon_environment = {}
         self.smarthost = None
 
     # Set-up -----------------------------------------------------------------------------------
@@ -184,8 +185,10 @@ alias_maps =
         self.smarthost_options = self.smarthost_options if options is None else list(options)
         return self.start_smarthost()
 
-    def start(self, wait=True):
-        self.daemon = self.spawn([BIN / "postriderd", "-c", self.config])
+    def start(self, wait=True, prefix=()):
+        """`prefix` is a command that starts the daemon in its place, such as prlimit."""
+        self.daemon = self.spawn([*prefix, BIN / "postriderd", "-c", self.config],
+                                 env={**os.environ, **self.daemon_environment})
         if wait:
             started = self.log().count("daemon started")
             wait_until(lambda: self.log().count("daemon started") > started or self.daemon.poll() is not None,

@@ -1,0 +1,168 @@
+"""What breaks things from outside: failing calls, a false clock, file systems of our own, kills."""
+
+import ctypes
+import errno
+import mmap
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import time
+
+from mailbench import Skip, World, wait_until
+
+LONG = bool(os.environ.get("POSTRIDER_LONG"))
+FOR_EVER = 1 << 62
+LIE, SHORT = -1, -2  # See faults.c.
+#: A daemon that tries again soon, so that a test need not wait.
+QUICK = "minimal_backoff_time = 1s\nmaximal_backoff_time = 2s\nqueue_run_delay = 1s\n"
+
+
+class Call(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int64) for name in ("count", "first", "end", "error", "delay_us")]
+
+    def fail(self, error=errno.EIO, after=0, times=FOR_EVER):
+        """The call `after` so many more fails, and so on for `times`."""
+        self.error = error
+        self.first = self.count + after
+        self.end = min(self.first + times, FOR_EVER)
+
+    def heal(self):
+        self.end = 0
+
+
+class Page(ctypes.Structure):
+    _fields_ = [(name, Call) for name in ("sync", "write", "truncate", "allocate", "memory")] + [("clock_offset_ns", ctypes.c_int64)]
+
+    def move_clock(self, seconds):
+        self.clock_offset_ns = int(seconds * 1000000000)
+
+
+def need(*programs, root=True):
+    if root and os.geteuid() != 0:
+        raise Skip("needs root")
+    for program in programs:
+        if not shutil.which(program):
+            raise Skip(f"needs {program}")
+
+
+class FaultyWorld(World):
+    """A world whose daemon asks a page of ours, `faults`, before each sync, write, allocation, and
+    for the time of day."""
+
+    def __enter__(self):
+        need("cc", root=False)
+        library, page = self.directory / "faults.so", self.directory / "faults"
+        source = pathlib.Path(__file__).with_name("faults.c")
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source], check=True)
+        page.write_bytes(bytes(mmap.PAGESIZE))
+        page.chmod(0o666)
+        with open(page, "r+b") as file:
+            self.mapping = mmap.mmap(file.fileno(), mmap.PAGESIZE)
+        self.faults = Page.from_buffer(self.mapping)
+        self.daemon_environment = {"LD_PRELOAD": str(library), "POSTRIDER_FAULTS": str(page)}
+        return super().__enter__()
+
+
+def workers(world):
+    """The pids of the workers by name."""
+    listed = subprocess.run(["ps", "-o", "pid=,comm=", "--ppid", str(world.daemon.pid)], capture_output=True, text=True)
+    names = {"postrider-couri": "courier", "postrider-intak": "intake"}
+    rows = [line.split(None, 1) for line in listed.stdout.splitlines()]
+    return {names[name.strip()]: int(pid) for pid, name in rows if name.strip() in names}
+
+
+def worker(world, name):
+    return wait_until(lambda: workers(world).get(name), f"a running {name}", log=world.log)
+
+
+def processor_time(pid):
+    """Seconds used by a process so far."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def kill(pid, number=signal.SIGKILL):
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+class FileSystem:
+    """A file system of its own in an image file, mounted where the world's queue is."""
+
+    def __init__(self, world, megabytes, make=("mkfs.ext4", "-q"), options=""):
+        need("mount", make[0])
+        self.world = world
+        self.options = options
+        self.image = world.directory / "disk.img"
+        with open(self.image, "wb") as file:
+            file.truncate(megabytes << 20)
+        subprocess.run([*make, self.image], check=True, capture_output=True)
+
+    def __enter__(self):
+        self.world.queue.mkdir(exist_ok=True)
+        self.mount()
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.unmount()
+
+    def mount(self):
+        options = ",".join(["loop", self.options]).rstrip(",")
+        done = subprocess.run(["mount", "-o", options, self.image, self.world.queue], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise Skip(f"no loop mounts here: {done.stderr.strip()}")
+        # As the daemon makes it; the image's own root directory would be taken for a stranger's.
+        shutil.chown(self.world.queue, self.world.owner)
+        os.chmod(self.world.queue, 0o755)
+
+    def remount(self, options):
+        subprocess.run(["mount", "-o", f"remount,{options}", self.world.queue], check=True)
+
+    def unmount(self):
+        subprocess.run(["umount", "-l", self.world.queue], check=True)
+
+    def copy_as_cut(self):
+        """The blocks that have reached the device, and none that wait in memory for a sync."""
+        copy = self.image.with_suffix(".cut")
+        subprocess.run(["cp", "--sparse=always", self.image, copy], check=True)
+        return copy
+
+    def replace(self, copy):
+        self.unmount()
+        copy.rename(self.image)
+        self.mount()
+
+
+def free_bytes(path):
+    room = os.statvfs(path)
+    return room.f_bavail * room.f_frsize
+
+
+def fill(path, leave=0):
+    """Takes all room there is but `leave` bytes; the file that holds it."""
+    ballast = pathlib.Path(path) / "ballast"
+    with open(ballast, "ab") as file:
+        size = max(0, free_bytes(path) - leave)
+        while size > 0:
+            try:
+                os.posix_fallocate(file.fileno(), file.tell(), size)
+                file.seek(0, 2)
+                size = max(0, free_bytes(path) - leave) if leave else 4096
+            except OSError:
+                size //= 2
+                if size < 4096:
+                    break
+    return ballast
+
+
+def settled_soon(condition, seconds):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False

@@ -1,143 +1,144 @@
 #!/usr/bin/env python3
-"""Measures postrider side by side with Postfix: in, out, sendmail, memory. See docs/performance.md.
+"""Measures postrider side by side with Postfix. See docs/performance.md.
 
-    bench/compare.py [--rounds 3] [--quick] [--only ingest,relay,sendmail,memory] [--ours]
+    bench/compare.py [--rounds 3] [--quick] [--only ingest,relay,...] [--ours]
 
-The two take turns, each round with a fresh queue; medians of the rounds are printed with their ratio
-and written to bench/results/.
+The contestants take turns, each measure of each round with a fresh queue; medians of the rounds are
+printed with their ratio and written to bench/results/.
 """
 
 import argparse
+import contextlib
 import datetime
 import json
-import multiprocessing
 import os
 import pathlib
 import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
-from contestants import Ours, Theirs
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests" / "support"))
+from contestants import Ours, Sink, Theirs
 from mailbench import ROOT, TESTS, Skip, World, wait_until
+from measures import MEASURES, RECIPIENT, SENDER
 from private_postfix import PrivateRoot
 
-SENDER, RECIPIENT = "ann@desk.example", "bob@corp.example"
-SESSIONS = (1, 10, 50)
-RELAYED = 2000
-SENDMAIL_RUNS = 200
+LOAD = TESTS.parent / "bench"
+SLOW_SYNC_MS = 10
+# What only one of them can be asked, and what has a third to be held against.
+OURS_ALONE = {"group_commit"}
+WITH_SINK = {"ingest"}
 
 
 class Bench:
+    """The tools of the measures: sources, the smarthost, the long line."""
+
     def __init__(self, quick):
         self.quick = quick
         self.world = World(relay=False)  # For the certificates and a place of its own.
         self.world.__enter__()
-        self.tools = PrivateRoot(self.world.directory, {})
-        self.tools.__enter__()
+        self.root = PrivateRoot(self.world.directory, {})
+        self.root.__enter__()
 
     def close(self):
-        self.tools.__exit__(None, None, None)
+        self.root.__exit__(None, None, None)
         self.world.__exit__(None, None, None)
 
-    def start(self, name):
+    def scaled(self, count):
+        return max(1, count // 4) if self.quick else count
+
+    def start(self, name, measure):
         if name == "Postfix":
             return Theirs(self.world.ca)
-        return Ours()
+        if name == "smtp-sink":
+            return Sink(self.root)
+        return Ours(SLOW_SYNC_MS if measure == "group_commit" else None)
 
-    def smarthost(self, queue):
-        """Takes everything and keeps nothing, at the port where the queue looks for it."""
-        tls = queue.world if queue.name == "postrider" else self.world
-        process = self.world.spawn(
-            [TESTS / "smarthost", "--port", queue.relay_port, "--implicit-tls", "--cert",
-             tls.certificate, "--key", tls.key, "--users", "user@gsuite.domain:apppassword"])
-        self.world.wait_for_port(queue.relay_port)
-        return process
+    # Load -----------------------------------------------------------------------------------------
 
     def source(self, queue, sessions, count, keep_open, size=4096):
         """Seconds until smtp-source has handed all over."""
         words = ["/usr/sbin/smtp-source", "-s", sessions, "-m", count, "-l", size, "-f", SENDER,
                  "-t", RECIPIENT] + (["-d"] if keep_open else []) + [f"127.0.0.1:{queue.port}"]
         begun = time.monotonic()
-        self.tools.run(*words)
+        self.root.run(*words)
         return time.monotonic() - begun
 
-    # The four measurements; each returns {what: value}.
+    def sender(self, queue, **options):
+        """What our own source, which pipelines, says of the load it made."""
+        words = [str(LOAD / "sender"), "--port", str(queue.port)]
+        for name, value in options.items():
+            words += [f"--{name.replace('_', '-')}", str(value)]
+        return json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
 
-    def ingest(self, queue):
-        values = {}
-        for sessions in SESSIONS:
-            count = min(2000, 300 * sessions) // (4 if self.quick else 1)
-            for keep_open in (False, True):
-                seconds = self.source(queue, sessions, count, keep_open)
-                kind = "kept open" if keep_open else "one per connection"
-                values[f"in, {sessions} sessions, {kind} (msg/s)"] = count / seconds
-                queue.queue_command("postsuper", "-d", "ALL")
-        return values
+    # The other end --------------------------------------------------------------------------------
 
-    def relay(self, queue):
-        """Queued while the smarthost was away; drained when it is back and the queue is flushed."""
-        count = RELAYED // (4 if self.quick else 1)
-        self.source(queue, 20, count, True)
-        wait_until(lambda: time.time() - queue.log_file.stat().st_mtime > 1, "the end of deferring", 60)
-        smarthost = self.smarthost(queue)
-        before = queue.sent()
+    @contextlib.contextmanager
+    def smarthost(self, queue, port=None):
+        """Takes everything and keeps nothing, at the port where the queue looks for it."""
+        tls = queue.world if queue.name == "postrider" else self.world
+        port = port or queue.relay_port
+        process = self.world.spawn(
+            [TESTS / "smarthost", "--port", port, "--implicit-tls", "--cert", tls.certificate,
+             "--key", tls.key, "--users", "user@gsuite.domain:apppassword"])
+        process.port = port
+        self.world.wait_for_port(port)
+        try:
+            yield process
+        finally:
+            self.world.stop(process)
+
+    @contextlib.contextmanager
+    def long_line(self, port, to_port, delay):
+        process = self.world.spawn([sys.executable, ROOT / "bench" / "load" / "delay_proxy.py", port,
+                                    to_port, delay * 1000], stdout=subprocess.DEVNULL)
+        self.world.wait_for_port(port)
+        try:
+            yield
+        finally:
+            self.world.stop(process)
+
+    def wait_for_deliveries(self, queue, count):
+        """That many since the last call that told of any."""
+        seen = getattr(queue, "seen", 0)
+        wait_until(lambda: queue.sent() - seen >= count, f"{count} deliveries by {queue.name}", 180,
+                   lambda: open(queue.log_file).read()[-2000:])
+        queue.seen = seen + count
+
+    def flush_and_drain(self, queue, count):
         begun = time.monotonic()
         queue.queue_command("postqueue", "-f")
-        wait_until(lambda: queue.sent() - before >= count, f"{count} deliveries by {queue.name}", 60,
-                   lambda: open(queue.log_file).read()[-2000:])
-        seconds = time.monotonic() - begun
-        self.world.stop(smarthost)
-        return {"out, TLS and AUTH (msg/s)": count / seconds}
+        self.wait_for_deliveries(queue, count)
+        return time.monotonic() - begun
 
-    def sendmail(self, queue):
-        receiver, sender = multiprocessing.Pipe(False)
-        child = multiprocessing.Process(target=time_sendmail, args=(queue, sender, SENDMAIL_RUNS))
-        child.start()
-        times = sorted(receiver.recv())
-        child.join()
-        return {"sendmail returns, median (ms)": statistics.median(times) * 1000,
-                "sendmail returns, p95 (ms)": times[int(len(times) * 0.95)] * 1000}
-
-    def memory(self, queue):
-        smarthost = self.smarthost(queue)
-        time.sleep(1)
-        values = {"memory idle (MB PSS)": queue.memory() / 1e6}
-        self.source(queue, 1, 1, False)
-        wait_until(lambda: queue.sent() >= 1, "a delivery", 60)
-        time.sleep(0.5)
-        values["memory after a delivery (MB PSS)"] = queue.memory() / 1e6
-        count = RELAYED // (4 if self.quick else 1)
-        self.source(queue, 20, count, True)
-        wait_until(lambda: queue.sent() >= count + 1, f"{count} deliveries", 60)
-        time.sleep(0.5)
-        values[f"memory after {count} messages (MB PSS)"] = queue.memory() / 1e6
-        self.world.stop(smarthost)
-        return values
-
-
-def time_sendmail(queue, result, runs):
-    """In a child, which may move into the private root: from before the fork until after the wait."""
-    queue.enter()
-    message = b"To: " + RECIPIENT.encode() + b"\nSubject: measured\n\n" + b"x" * 72 + b"\n" * 10
-    words = queue.sendmail() + ["-f", SENDER, RECIPIENT]
-    times = []
-    for _ in range(runs):
-        reading, writing = os.pipe()
-        os.write(writing, message)
-        os.close(writing)
+    def submission_to_delivery(self, queue):
         begun = time.monotonic()
-        pid = os.posix_spawn(words[0], words, os.environ,
-                             file_actions=[(os.POSIX_SPAWN_DUP2, reading, 0)])
-        _, status = os.waitpid(pid, 0)
-        times.append(time.monotonic() - begun)
-        os.close(reading)
-        assert status == 0, f"sendmail: {status}"
-    result.send(times)
+        self.source(queue, 1, 1, False)
+        self.wait_for_deliveries(queue, 1)
+        return time.monotonic() - begun
+
+    def peak_memory_during(self, queue, action):
+        peak, over = queue.memory(), threading.Event()
+
+        def watch():
+            nonlocal peak
+            while not over.wait(0.02):
+                peak = max(peak, queue.memory())
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            action()
+        finally:
+            over.set()
+            watcher.join()
+        return peak
 
 
-def fsyncs_per_second(directory):
+def durable_writes_per_second(directory):
     """What the disk allows: the rate of small writes that are each made durable."""
     with open(pathlib.Path(directory) / "probe", "wb", buffering=0) as file:
         begun = time.monotonic()
@@ -147,49 +148,70 @@ def fsyncs_per_second(directory):
         return 200 / (time.monotonic() - begun)
 
 
-def main():
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--rounds", type=int, default=3)
-    arguments.add_argument("--quick", action="store_true", help="a quarter of the messages")
-    arguments.add_argument("--only", default="ingest,relay,sendmail,memory")
-    arguments.add_argument("--ours", action="store_true", help="without Postfix")
-    options = arguments.parse_args()
-
-    names = ["postrider"] if options.ours else ["Postfix", "postrider"]
-    values = {name: {} for name in names}
-    bench = Bench(options.quick)
-    try:
-        disk = fsyncs_per_second(bench.world.directory)
-        for round_number in range(options.rounds):
-            for part in options.only.split(","):
-                for name in names:
-                    print(f"round {round_number + 1}: {part}, {name}", file=sys.stderr)
-                    queue = bench.start(name)
-                    try:
-                        for what, value in getattr(bench, part)(queue).items():
-                            values[name].setdefault(what, []).append(value)
-                    finally:
-                        queue.close()
-    finally:
-        bench.close()
-    report(values, names, disk, options)
+def contestants_of(measure, ours_only):
+    names = [] if ours_only or measure in OURS_ALONE else ["Postfix"]
+    if measure in WITH_SINK and not ours_only:
+        names.append("smtp-sink")
+    return names + ["postrider"]
 
 
-def report(values, names, disk, options):
-    print(f"{os.cpu_count()} processors, {disk:.0f} durable 4 KB writes/s, "
+def run(bench, options):
+    """{contestant: {what: [value of each round]}}"""
+    values = {}
+    measures = options.only.split(",")
+    total = options.rounds * sum(len(contestants_of(one, options.ours)) for one in measures)
+    done = 0
+    for round_number in range(options.rounds):
+        for measure in measures:
+            for name in contestants_of(measure, options.ours):
+                done += 1
+                print(f"[{done}/{total}] round {round_number + 1}: {measure}, {name}",
+                      file=sys.stderr, flush=True)
+                queue = bench.start(name, measure)
+                try:
+                    for what, value in MEASURES[measure](bench, queue).items():
+                        values.setdefault(name, {}).setdefault(what, []).append(value)
+                finally:
+                    queue.close()
+    return values
+
+
+def report(values, durable_writes, options):
+    """The table, and the same for machines."""
+    names = [name for name in ("Postfix", "smtp-sink", "postrider") if name in values]
+    medians = {name: {what: statistics.median(rounds) for what, rounds in values[name].items()}
+               for name in names}
+    print(f"{os.cpu_count()} processors, {durable_writes:.0f} durable 4 KB writes/s, "
           f"medians of {options.rounds}\n")
-    print(f"{'':46}" + "".join(f"{name:>12}" for name in names) + f"{'ratio':>9}")
-    for what in values[names[0]]:
-        medians = [statistics.median(values[name][what]) for name in names]
-        ratio = medians[-1] / medians[0] if len(names) > 1 else 1
-        print(f"{what:46}" + "".join(f"{value:12.1f}" for value in medians) + f"{ratio:9.2f}")
+    print(f"{'':58}" + "".join(f"{name:>12}" for name in names) + f"{'ratio':>9}")
+    for what, ours in medians["postrider"].items():
+        cells = [f"{medians[name][what]:12.2f}" if what in medians[name] else f"{'':12}"
+                 for name in names]
+        theirs = medians.get("Postfix", {}).get(what)
+        print(f"{what:58}" + "".join(cells) + (f"{ours / theirs:9.2f}" if theirs else ""))
     now = datetime.datetime.now(datetime.timezone.utc)
     commit = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"],
                             capture_output=True, text=True).stdout.strip()
     path = ROOT / "bench" / "results" / f"{now:%Y%m%dT%H%M%SZ}.json"
-    path.write_text(json.dumps({"commit": commit, "durable_writes_per_second": disk,
+    path.write_text(json.dumps({"commit": commit, "durable_writes_per_second": durable_writes,
                                 "processors": os.cpu_count(), "values": values}, indent=1))
     print(f"\n{path}")
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--quick", action="store_true", help="a quarter of the messages")
+    arguments.add_argument("--only", default=",".join(MEASURES))
+    arguments.add_argument("--ours", action="store_true", help="without Postfix")
+    options = arguments.parse_args()
+    bench = Bench(options.quick)
+    try:
+        durable_writes = durable_writes_per_second(bench.world.directory)
+        values = run(bench, options)
+    finally:
+        bench.close()
+    report(values, durable_writes, options)
 
 
 if __name__ == "__main__":

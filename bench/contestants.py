@@ -4,13 +4,16 @@ Both have the configuration that guides for "local queue and authenticated smart
 relayhost, account and log level, and keep their queue on the same file system.
 """
 
+import contextlib
 import os
 import pathlib
 import re
+import socket
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests" / "support"))
-from mailbench import BIN, World, free_port, wait_until
+from mailbench import BIN, TESTS, World, free_port, wait_until
+from measures import cpu_seconds, pss
 from private_postfix import Postfix
 
 HEADER_CHECKS = r"/^Received:.*\(Authenticated sender:/ IGNORE" + "\n"
@@ -39,6 +42,23 @@ header_checks = regexp:{etc}/header_checks
 """
 
 
+@contextlib.contextmanager
+def slow_syncs(counter, milliseconds):
+    """What is started meanwhile has a slow disk, unless `milliseconds` is None."""
+    if milliseconds is None:
+        yield
+        return
+    counter.write_bytes(bytes(8))
+    changes = {"LD_PRELOAD": str(TESTS.parent / "bench" / "slow_sync.so"),
+               "SLOW_SYNC_MS": str(milliseconds), "SLOW_SYNC_COUNT": str(counter)}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name in changes:
+            del os.environ[name]
+
+
 class Contestant:
     """A queue whose smarthost may be there or not."""
 
@@ -54,11 +74,15 @@ class Contestant:
 
     def memory(self):
         """PSS of all its processes together, in bytes."""
-        total = 0
-        for pid in self.pids():
-            with open(f"/proc/{pid}/smaps_rollup") as rollup:
-                total += int(re.search(r"^Pss:\s+(\d+)", rollup.read(), re.M)[1]) * 1024
-        return total
+        return pss(self.pids())
+
+    def cpu_seconds(self):
+        """Of all its processes so far, those that have ended included."""
+        return cpu_seconds(self.pids())
+
+    def empty(self):
+        """Removes what is queued."""
+        self.queue_command("postsuper", "-d", "ALL")
 
     def pids(self):
         parents = {}
@@ -80,7 +104,7 @@ class Contestant:
 class Ours(Contestant):
     name = "postrider"
 
-    def __init__(self):
+    def __init__(self, slow_sync_ms=None):
         self.world = World(relay=False)
         self.world.__enter__()
         world = self.world
@@ -95,7 +119,11 @@ smtpd_listen = 127.0.0.1:{world.smtp_port}
         (world.config / "header_checks").write_text(HEADER_CHECKS)
         self.port, self.relay_port, self.log_file = world.smtp_port, world.relay_port, world.log_file
         self._read = self._sent = 0
-        world.start()
+        with slow_syncs(world.directory / "syncs", slow_sync_ms):
+            world.start()
+
+    def slow_syncs(self):
+        return int.from_bytes((self.world.directory / "syncs").read_bytes(), sys.byteorder)
 
     def close(self):
         self.world.stop()
@@ -155,3 +183,25 @@ mynetworks = 127.0.0.0/8
 
     def queue_command(self, *words):
         return self.postfix.root.run(f"/usr/sbin/{words[0]}", *words[1:])
+
+
+class Sink(Contestant):
+    """smtp-sink: takes mail and stores nothing. What a queue could at best take in."""
+    name = "smtp-sink"
+
+    def __init__(self, root):
+        self.port = free_port()
+        self.process = root.spawn("/usr/sbin/smtp-sink", f"127.0.0.1:{self.port}", "4096")
+        wait_until(lambda: listens(self.port), "smtp-sink's start")
+
+    def empty(self):
+        pass
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(timeout=10)
+
+
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,173 @@
+"""What `make bench` measures. Each measure takes a Bench and a contestant that has just been started
+with an empty queue, and returns {what: value}.
+"""
+
+import multiprocessing
+import os
+import re
+import statistics
+import time
+
+from mailbench import TESTS, free_port, wait_until
+
+SENDER, RECIPIENT = "ann@desk.example", "bob@corp.example"
+SESSIONS = (1, 10, 50)
+MB = 1e6
+
+
+# In -----------------------------------------------------------------------------------------------
+
+def ingest(bench, queue):
+    """4 KB messages by smtp-source, and by a source that sends a message's commands in one flight. The
+    relayhost's port is closed, so what is taken is deferred."""
+    values = {}
+    for sessions in SESSIONS:
+        count = bench.scaled(min(4000, 300 * sessions))
+        for keep_open in (False, True):
+            seconds = bench.source(queue, sessions, count, keep_open)
+            kind = "kept open" if keep_open else "one per connection"
+            values[f"in, {sessions} sessions, {kind} (msg/s)"] = count / seconds
+            queue.empty()
+    result = bench.sender(queue, sessions=50, messages=bench.scaled(4000))
+    values["in, 50 sessions, pipelined (msg/s)"] = result["rate"]
+    values["in, 50 sessions, pipelined: 99 of 100 answered within (ms)"] = result["p99_ms"]
+    return values
+
+
+def group_commit(bench, queue):
+    """With every sync made 10 ms longer: what 64 sessions reach over what one does, and syncs a message."""
+    one = bench.sender(queue, sessions=1, messages=bench.scaled(80))
+    before = queue.slow_syncs()
+    many = bench.sender(queue, sessions=64, messages=bench.scaled(4000))
+    syncs = queue.slow_syncs() - before
+    return {"slow disk, 1 session (msg/s)": one["rate"], "slow disk, 64 sessions (msg/s)": many["rate"],
+            "slow disk, 64 sessions over one": many["rate"] / one["rate"],
+            "slow disk, syncs a message": syncs / bench.scaled(4000)}
+
+
+def sendmail(bench, queue):
+    """From before the fork until the exit has been waited for, in a child that may move into a root."""
+    receiver, result = multiprocessing.Pipe(False)
+    child = multiprocessing.Process(target=time_sendmail, args=(queue, result, bench.scaled(200)))
+    child.start()
+    times = sorted(receiver.recv())
+    child.join()
+    return {"sendmail returns, median (ms)": statistics.median(times) * 1000,
+            "sendmail returns, p95 (ms)": times[int(len(times) * 0.95)] * 1000}
+
+
+def time_sendmail(queue, result, runs):
+    queue.enter()
+    message = b"To: " + RECIPIENT.encode() + b"\nSubject: measured\n\n" + b"x" * 72 + b"\n" * 10
+    words = queue.sendmail() + ["-f", SENDER, RECIPIENT]
+    times = []
+    for _ in range(runs):
+        reading, writing = os.pipe()
+        os.write(writing, message)
+        os.close(writing)
+        begun = time.monotonic()
+        pid = os.posix_spawn(words[0], words, os.environ,
+                             file_actions=[(os.POSIX_SPAWN_DUP2, reading, 0)])
+        _, status = os.waitpid(pid, 0)
+        times.append(time.monotonic() - begun)
+        os.close(reading)
+        assert status == 0, f"sendmail: {status}"
+    result.send(times)
+
+
+# Out ----------------------------------------------------------------------------------------------
+
+def relay(bench, queue):
+    """Queued while the smarthost was away, drained when it is back: TLS, AUTH, 4 KB messages."""
+    count = bench.scaled(5000)
+    bench.source(queue, 20, count, True)
+    wait_until(lambda: time.time() - queue.log_file.stat().st_mtime > 2, "the end of deferring", 120)
+    with bench.smarthost(queue) as smarthost:
+        cpu_before, smarthost_before = queue.cpu_seconds(), cpu_seconds([smarthost.pid])
+        seconds = bench.flush_and_drain(queue, count)
+        cpu = queue.cpu_seconds() - cpu_before
+        theirs = cpu_seconds([smarthost.pid]) - smarthost_before
+    return {"out, TLS and AUTH (msg/s)": count / seconds,
+            "out, processor time (ms/msg)": cpu / count * 1000,
+            "out, the smarthost's processor time (ms/msg)": theirs / count * 1000}
+
+
+def round_trips(bench, queue):
+    """Over a line of 2 x 50 ms: from the start of sendmail until the log tells of the delivery."""
+    delay = 0.05
+    with bench.smarthost(queue, port=free_port()) as smarthost:
+        with bench.long_line(queue.relay_port, smarthost.port, delay):
+            first = bench.submission_to_delivery(queue)
+            following = [bench.submission_to_delivery(queue) for _ in range(5)]
+    return {"first message (round trips)": first / (2 * delay),
+            "a following message (round trips)": statistics.median(following) / (2 * delay)}
+
+
+# Size ---------------------------------------------------------------------------------------------
+
+def memory(bench, queue):
+    """PSS of all processes together: a page that two share counts half for each."""
+    count = bench.scaled(5000)
+    with bench.smarthost(queue):
+        time.sleep(4)
+        values = {"memory, idle (MB)": queue.memory() / MB}
+        bench.source(queue, 1, 1, False)
+        bench.wait_for_deliveries(queue, 1)
+        time.sleep(1)
+        values["memory, after a delivery (MB)"] = queue.memory() / MB
+        bench.source(queue, 20, count, True)
+        bench.wait_for_deliveries(queue, count)
+        values[f"memory, after {count} messages (MB)"] = queue.memory() / MB
+        time.sleep(6)
+        before = queue.memory()
+        values["memory, after some seconds of rest (MB)"] = before / MB
+        peak = bench.peak_memory_during(queue, lambda: (
+            bench.sender(queue, sessions=1, messages=1, size=32_000_000),
+            bench.wait_for_deliveries(queue, 1)))
+        values["memory, added by a message of 32 MB (MB)"] = (peak - before) / MB
+    return values
+
+
+def large(bench, queue):
+    """5 MB messages through: in while the smarthost is away, then out."""
+    size, count = 5_000_000, bench.scaled(40)
+    begun, cpu = time.monotonic(), queue.cpu_seconds()
+    bench.sender(queue, sessions=4, messages=count, size=size)
+    seconds = time.monotonic() - begun
+    values = {"5 MB messages in (MB/s)": size * count / MB / seconds}
+    wait_until(lambda: time.time() - queue.log_file.stat().st_mtime > 2, "the end of deferring", 120)
+    with bench.smarthost(queue):
+        seconds = bench.flush_and_drain(queue, count)
+    values["5 MB messages out (MB/s)"] = size * count / MB / seconds
+    values["5 MB messages, processor time in and out (ms/MB)"] = (
+        (queue.cpu_seconds() - cpu) / (size * count / MB) * 1000)
+    return values
+
+
+# Reading /proc ------------------------------------------------------------------------------------
+
+def cpu_seconds(pids):
+    """Of the processes, and of those of their children that have ended."""
+    total = 0
+    for pid in pids:
+        try:
+            fields = open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()
+        except OSError:
+            continue
+        total += sum(int(field) for field in fields[11:15])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def pss(pids):
+    total = 0
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/smaps_rollup") as rollup:
+                total += int(re.search(r"^Pss:\s+(\d+)", rollup.read(), re.M)[1]) * 1024
+        except OSError:
+            continue
+    return total
+
+
+MEASURES = {measure.__name__: measure for measure in
+            (ingest, group_commit, sendmail, relay, round_trips, memory, large)}

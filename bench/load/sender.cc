@@ -98,7 +98,8 @@ private:
 };
 
 std::string message_of(std::size_t size) {
-    std::string text = "From: <ann@desk.example>\r\nTo: <bob@corp.example>\r\nSubject: load\r\n\r\n";
+    std::string text =
+        "From: <ann@desk.example>\r\nTo: <bob@corp.example>\r\nSubject: load\r\n\r\n";
     while (text.size() + 80 < size) text += std::string(78, 'x') + "\r\n";
     return text + "end\r\n";
 }
@@ -107,7 +108,8 @@ class Session {
 public:
     Session(const Load& load, const std::string& message, std::atomic<unsigned>& left)
         : load_(load), left_(left) {
-        const std::string envelope = "MAIL FROM:<ann@desk.example>\r\nRCPT TO:<bob@corp.example>\r\n";
+        const std::string envelope =
+            "MAIL FROM:<ann@desk.example>\r\nRCPT TO:<bob@corp.example>\r\n";
         if (load.bdat) {
             flight_ = envelope + "BDAT " + std::to_string(message.size()) + " LAST\r\n" + message;
         } else {
@@ -129,8 +131,8 @@ public:
             do {
                 hand_over(connection);
                 ++done;
-            } while (connection.is_open() && (load_.per_connection == 0 || done < load_.per_connection) &&
-                     take());
+            } while (connection.is_open() &&
+                     (load_.per_connection == 0 || done < load_.per_connection) && take());
             if (connection.send("QUIT\r\n")) connection.reply();
         }
     }
@@ -196,10 +198,12 @@ int main(int argc, char** argv) {
     }
     std::sort(waits.begin(), waits.end());
     const auto at = [&](double share) {
-        return waits.empty() ? 0.0 : waits[static_cast<std::size_t>(share * double(waits.size() - 1))];
+        return waits.empty() ? 0.0
+                             : waits[static_cast<std::size_t>(share * double(waits.size() - 1))];
     };
-    std::printf("{\"seconds\": %.4f, \"rate\": %.1f, \"refused\": %u, \"median_ms\": %.3f, "
-                "\"p99_ms\": %.3f}\n",
-                seconds, load.messages / seconds, refused, at(0.5), at(0.99));
+    std::printf(
+        "{\"seconds\": %.4f, \"rate\": %.1f, \"refused\": %u, \"median_ms\": %.3f, "
+        "\"p99_ms\": %.3f}\n",
+        seconds, load.messages / seconds, refused, at(0.5), at(0.99));
     return refused == 0 ? 0 : 1;
 }

@@ -11,18 +11,6 @@ using Kind = mail::Disposition::Kind;
 
 constexpr int kStaleSessionsMax = 3;
 
-class QueueContent final : public ContentSource {
-public:
-    QueueContent(queue::Queue& queue, std::uint64_t number) : queue_(queue), number_(number) {}
-    net::Awaitable<Result<std::string>> read_piece(std::uint32_t piece) override {
-        return queue_.read_piece(number_, piece);
-    }
-
-private:
-    queue::Queue& queue_;
-    std::uint64_t number_;
-};
-
 }  // namespace
 
 net::Awaitable<void> Attempt::run() {
@@ -63,6 +51,7 @@ void Attempt::settle_by_route(const Route& route, std::uint32_t ordinal) {
 
 net::Awaitable<void> Attempt::deliver(Route route, Ordinals pending) {
     Lane& lane = depot_.lanes.to(route.next_hops);
+    if (lane.congestion.state() == Congestion::State::Ready) co_await content_.fetch_ahead();
     int stale = 0;
     bool first = true;
     while (!pending.empty()) {
@@ -108,9 +97,8 @@ net::Awaitable<bool> Attempt::transact_over(Lane& lane, const Route& route, Dial
     const TransactionOptions& how = depot_.options.transaction;
     const std::size_t limit = std::max<std::size_t>(1, how.recipient_limit);
     if (batch.size() > limit) batch.resize(limit);
-    QueueContent content(depot_.queue, lease_.number);
     session_ = &session;
-    Outcomes outcomes = co_await transact(session, lease_, batch, content, how, depot_.clock,
+    Outcomes outcomes = co_await transact(session, lease_, batch, content_, how, depot_.clock,
                                           depot_.smtp_log, marks_);
     session_ = nullptr;
     lane.release();

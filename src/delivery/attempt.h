@@ -8,6 +8,7 @@
 
 #include "delivery/depot.h"
 #include "delivery/log_lines.h"
+#include "delivery/queue_content.h"
 #include "delivery/transaction.h"
 #include "queue/message.h"
 
@@ -17,7 +18,8 @@ namespace postrider::delivery {
 /// with the reports that it calls for.
 class Attempt {
 public:
-    Attempt(Depot& depot, queue::Lease lease) : depot_(depot), lease_(std::move(lease)) {}
+    Attempt(Depot& depot, queue::Lease lease)
+        : depot_(depot), lease_(std::move(lease)), content_(depot.queue, depot.larder, lease_) {}
     Attempt(const Attempt&) = delete;
     Attempt& operator=(const Attempt&) = delete;
 
@@ -56,6 +58,7 @@ private:
 
     Depot& depot_;
     queue::Lease lease_;
+    QueueContent content_;
     Stations stations_;
     std::vector<queue::Outcome> outcomes_;  // Not settled yet.
     Ordinals relayed_without_dsn_;

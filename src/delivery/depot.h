@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "delivery/connections.h"
 #include "delivery/lane.h"
+#include "delivery/queue_content.h"
 #include "delivery/options.h"
 #include "delivery/reporter.h"
 #include "delivery/route.h"
@@ -33,6 +34,7 @@ struct Depot {
     net::TaskGroup tasks;
     net::Event due;  ///< The scheduler should look again.
     Gate gate;
+    Larder larder;
     Lanes lanes;
     Connections connections;
     Settler settler;

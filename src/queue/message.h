@@ -110,6 +110,9 @@ struct Settlement {
     /// The attempt is over: the lease ends and what is left waits until `next_attempt`.
     bool finished = false;
     WallTime next_attempt;
+    /// With `finished`: what is left waits for this account (its key) to be repaired, and is not
+    /// due before, whatever `next_attempt` says. Empty: for its time alone.
+    std::string waits_for;
 };
 
 struct Settled {
@@ -126,6 +129,7 @@ struct ListedMessage {
     mail::QueueId id;
     WallTime arrival;
     WallTime next_attempt;
+    std::string waits_for;  ///< Key of an account; then `next_attempt` means little.
     std::uint64_t size = 0;
     std::uint32_t attempts = 0;
     bool expire = false;

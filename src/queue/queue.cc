@@ -170,6 +170,43 @@ net::Awaitable<Result<QueueCounts>> Queue::counts() {
     return state_->call<QueueCounts>([](Spool& spool) { return spool.counts(); });
 }
 
+net::Awaitable<Result<std::vector<AccountTrouble>>> Queue::troubles() {
+    return state_->call<std::vector<AccountTrouble>>([](Spool& spool) { return spool.troubles(); });
+}
+
+net::Awaitable<Result<void>> Queue::save(AccountTrouble trouble) {
+    return state_->call<void>(
+        [trouble = std::move(trouble)](Spool& spool) { return spool.save(trouble); });
+}
+
+net::Awaitable<Result<void>> Queue::forget(Account account) {
+    return state_->call<void>(
+        [account = std::move(account)](Spool& spool) { return spool.forget(account); });
+}
+
+net::Awaitable<Result<std::map<std::string, std::uint64_t>>> Queue::waiting_counts() {
+    return state_->call<std::map<std::string, std::uint64_t>>(
+        [](Spool& spool) { return spool.waiting_counts(); });
+}
+
+net::Awaitable<Result<std::vector<ListedMessage>>> Queue::waiting(Account account,
+                                                                  std::uint64_t after,
+                                                                  std::size_t limit) {
+    return state_->call<std::vector<ListedMessage>>(
+        [account = std::move(account), after, limit](Spool& spool) {
+            return spool.waiting(account, after, limit);
+        });
+}
+
+net::Awaitable<Result<std::uint64_t>> Queue::wake(Account account, std::optional<WallTime> reached,
+                                                  std::size_t limit) {
+    return state_->call<std::uint64_t>(
+        [account = std::move(account), reached, limit](Spool& spool) {
+            return spool.wake(account, reached, limit);
+        },
+        kMakesDue);
+}
+
 void Queue::on_due(std::function<void()> tell) {
     state_->storage->on_due(std::move(tell));
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -60,6 +61,16 @@ public:
     net::Awaitable<Result<std::vector<ListedMessage>>> list(std::uint64_t after, std::size_t limit);
     net::Awaitable<Result<std::optional<ListedMessage>>> find(mail::QueueId);
     net::Awaitable<Result<QueueCounts>> counts();
+
+    // As in Spool.
+    net::Awaitable<Result<std::vector<AccountTrouble>>> troubles();
+    net::Awaitable<Result<void>> save(AccountTrouble);
+    net::Awaitable<Result<void>> forget(Account);
+    net::Awaitable<Result<std::map<std::string, std::uint64_t>>> waiting_counts();
+    net::Awaitable<Result<std::vector<ListedMessage>>> waiting(Account, std::uint64_t after,
+                                                               std::size_t limit);
+    net::Awaitable<Result<std::uint64_t>> wake(Account, std::optional<WallTime> reached,
+                                               std::size_t limit);
 
     /// Called on the network thread whenever something may have become due: a commit, a release,
     /// a flush. Set once, before the first call.

@@ -54,7 +54,7 @@ constexpr std::int64_t kInt64Max = std::numeric_limits<std::int64_t>::max();
     "number, place, due, attempts, recipients, dead, delay_reported, expire, id, arrival, " \
     "origin, submitter_uid, client, size, content_length, checksum, header_length, "        \
     "longest_line, has_8bit, content_filter, sender_local, sender_domain, envelope_id, "    \
-    "dsn_return, body, smtputf8"
+    "dsn_return, body, smtputf8, waits_for"
 
 Result<StoredMessage> message_of(const Statement& row) {
     Columns columns(row);
@@ -87,6 +87,7 @@ Result<StoredMessage> message_of(const Statement& row) {
     lease.envelope.dsn_return = columns.enumeration(mail::DsnReturn::Headers);
     lease.envelope.body = columns.enumeration(mail::BodyType::EightBitMime);
     lease.envelope.smtputf8 = columns.flag();
+    if (!columns.is_null()) message.waits_for = columns.text();
     if (columns.sound() && id) return message;
     return Unexpected(ErrorCode::Corrupt,
                       "message " + std::to_string(lease.number) + ": damaged row");
@@ -161,7 +162,8 @@ Result<void> insert_message(Database& database, const NewMessage& message) {
     auto inserted =
         done(database.statement(
             "INSERT INTO message(" POSTRIDER_MESSAGE_COLUMNS ") "
-            "VALUES(?, ?, ?, 0, ?, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "VALUES(?, ?, ?, 0, ?, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+            "NULL)",
             column(number), place, to_column(message.arrival), column(envelope.recipients.size()),
             message.ticket.id.str(), to_column(message.arrival),
             static_cast<std::int64_t>(message.origin), message.submitter_uid, message.client,
@@ -190,11 +192,10 @@ Result<std::optional<StoredMessage>> read_message(Database& database, std::uint6
     return std::optional<StoredMessage>(std::move(*message));
 }
 
-Result<std::vector<StoredMessage>> read_messages(Database& database, std::uint64_t after,
-                                                 std::size_t limit) {
-    Statement query = database.statement("SELECT " POSTRIDER_MESSAGE_COLUMNS
-                                         " FROM message WHERE number > ? ORDER BY number",
-                                         column(after));
+namespace {
+
+/// Damaged rows are passed over.
+Result<std::vector<StoredMessage>> messages_of(Statement query, std::size_t limit) {
     std::vector<StoredMessage> messages;
     while (messages.size() < limit) {
         const auto row = query.step();
@@ -206,10 +207,30 @@ Result<std::vector<StoredMessage>> read_messages(Database& database, std::uint64
     return messages;
 }
 
+}  // namespace
+
+Result<std::vector<StoredMessage>> read_messages(Database& database, std::uint64_t after,
+                                                 std::size_t limit) {
+    return messages_of(database.statement("SELECT " POSTRIDER_MESSAGE_COLUMNS
+                                          " FROM message WHERE number > ? ORDER BY number",
+                                          column(after)),
+                       limit);
+}
+
+Result<std::vector<StoredMessage>> read_waiting(Database& database, std::string_view account,
+                                                std::uint64_t after, std::size_t limit) {
+    return messages_of(database.statement("SELECT " POSTRIDER_MESSAGE_COLUMNS
+                                          " FROM message WHERE place = 1 AND waits_for IS NOT NULL "
+                                          "AND waits_for = ? AND number > ? ORDER BY number",
+                                          account, column(after)),
+                       limit);
+}
+
 Standing standing_of(const StoredMessage& message) {
     Standing standing;
     standing.place = message.place;
     standing.due = message.due;
+    standing.waits_for = message.waits_for;
     standing.attempts = message.lease.attempts;
     standing.recipients = message.recipients;
     standing.dead = message.dead;
@@ -221,11 +242,11 @@ Standing standing_of(const StoredMessage& message) {
 Result<void> write_standing(Database& database, std::uint64_t number, const Standing& standing) {
     return done(database.statement(
         "UPDATE message SET place = ?, due = ?, attempts = ?, recipients = ?, dead = ?, "
-        "delay_reported = ?, expire = ? WHERE number = ?",
+        "delay_reported = ?, expire = ?, waits_for = nullif(?, '') WHERE number = ?",
         static_cast<std::int64_t>(standing.place), to_column(standing.due),
         std::int64_t{standing.attempts}, std::int64_t{standing.recipients},
         std::int64_t{standing.dead}, std::int64_t{standing.delay_reported},
-        std::int64_t{standing.expire}, column(number)));
+        std::int64_t{standing.expire}, standing.waits_for, column(number)));
 }
 
 Result<void> delete_message(Database& database, std::uint64_t number) {

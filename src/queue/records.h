@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "core/clock.h"
@@ -17,6 +18,7 @@ namespace postrider::queue {
 struct StoredMessage {
     Place place = Place::New;
     WallTime due;
+    std::string waits_for;         ///< Key of an account; empty: for its time alone.
     std::uint32_t recipients = 0;  ///< Not yet settled, dead ones included.
     std::uint32_t dead = 0;
     Lease lease;
@@ -26,6 +28,7 @@ struct StoredMessage {
 struct Standing {
     Place place = Place::New;
     WallTime due;
+    std::string waits_for;
     std::uint32_t attempts = 0;
     std::uint32_t recipients = 0;
     std::uint32_t dead = 0;
@@ -55,6 +58,9 @@ Result<std::optional<StoredMessage>> read_message(Database&, std::uint64_t numbe
 Result<std::vector<StoredMessage>> read_messages(Database&, std::uint64_t after, std::size_t limit);
 Standing standing_of(const StoredMessage&);
 Result<void> write_standing(Database&, std::uint64_t number, const Standing&);
+/// Those that wait for an account, numbers above `after`, ascending.
+Result<std::vector<StoredMessage>> read_waiting(Database&, std::string_view account,
+                                                std::uint64_t after, std::size_t limit);
 /// Removes the message's row and recipients; content becomes garbage.
 Result<void> delete_message(Database&, std::uint64_t number);
 

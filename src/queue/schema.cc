@@ -1,5 +1,6 @@
 #include "queue/schema.h"
 
+#include <iterator>
 #include <string>
 
 namespace postrider::queue {
@@ -16,6 +17,9 @@ constexpr std::int64_t kApplicationId = 0x706f7374;  // "post"
 // receiving  messages whose content has begun to come in, with what came so far. Whatever is here
 //            at start was never accepted.
 // garbage    messages that are gone and whose content is still to be deleted.
+//
+// This is format 1. Each later one is a step from the one before it, which a new database takes,
+// too: then both are the same.
 constexpr const char* kTables = R"sql(
 CREATE TABLE state(
     one INTEGER PRIMARY KEY CHECK(one = 1),
@@ -87,6 +91,31 @@ PRAGMA application_id = 0x706f7374;
 PRAGMA user_version = 1;
 )sql";
 
+// account    what stands in the way of mail (queue/account.h); no row: nothing does.
+// message    waits_for is the key of an account: due when that is repaired, whatever `due` says.
+constexpr const char* kFrom1To2 = R"sql(
+CREATE TABLE account(
+    key TEXT PRIMARY KEY,
+    trouble INTEGER NOT NULL CHECK(trouble BETWEEN 1 AND 5),
+    since INTEGER NOT NULL,
+    next_attempt INTEGER NOT NULL,
+    interval INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    advice TEXT NOT NULL,
+    password_mark INTEGER NOT NULL,
+    alerted INTEGER NOT NULL
+) STRICT;
+ALTER TABLE message ADD COLUMN waits_for TEXT;
+DROP INDEX message_deferred;
+CREATE INDEX message_deferred ON message(due) WHERE place = 1 AND waits_for IS NULL;
+CREATE INDEX message_waiting ON message(waits_for) WHERE place = 1 AND waits_for IS NOT NULL;
+PRAGMA user_version = 2;
+)sql";
+
+constexpr const char* kSteps[] = {kFrom1To2};
+static_assert(std::size(kSteps) + 1 == kFormat);
+
 struct Setting {
     const char* set;
     const char* read;
@@ -119,15 +148,15 @@ Result<void> apply(Database& database, const Setting& setting) {
     return Unexpected(ErrorCode::Io, std::string(setting.set) + " has no effect: " + *value);
 }
 
-/// Whose database is it? True if it is empty.
-Result<bool> check_format(Database& database) {
+/// Whose database is it, and of which format? 0 if it is empty.
+Result<std::int64_t> check_format(Database& database) {
     const auto application = database.query_integer("PRAGMA application_id");
     if (!application) return Unexpected(application.error());
     const auto format = database.query_integer("PRAGMA user_version");
     if (!format) return Unexpected(format.error());
     const auto tables = database.query_integer("SELECT count(*) FROM sqlite_schema");
     if (!tables) return Unexpected(tables.error());
-    if (*tables == 0 && *application == 0 && *format == 0) return true;
+    if (*tables == 0 && *application == 0 && *format == 0) return 0;
     if (*application != kApplicationId || *format < 1) {
         return Unexpected(ErrorCode::Invalid, "queue.db: a database, but not a postrider queue");
     }
@@ -137,14 +166,20 @@ Result<bool> check_format(Database& database) {
                                                   ", this one knows up to " +
                                                   std::to_string(kFormat) + ")");
     }
-    return false;
+    return *format;
 }
 
-Result<void> create_tables(Database& database) {
-    if (auto begun = database.execute("BEGIN IMMEDIATE"); !begun) return begun;
-    auto created = database.execute(kTables);
-    if (created) created = database.execute("COMMIT");
-    return created;
+/// From `format` to ours, all or nothing.
+Result<void> bring_up_to_date(Database& database, std::int64_t format) {
+    if (format == kFormat) return {};
+    auto done = database.execute("BEGIN IMMEDIATE");
+    if (done && format == 0) done = database.execute(kTables);
+    for (std::size_t step = format == 0 ? 0 : static_cast<std::size_t>(format) - 1;
+         done && step < std::size(kSteps); ++step) {
+        done = database.execute(kSteps[step]);
+    }
+    if (done) done = database.execute("COMMIT");
+    return done;
 }
 
 }  // namespace
@@ -153,9 +188,9 @@ Result<std::unique_ptr<Database>> open_database(const Database::Options& options
     auto opened = Database::open(options);
     if (!opened) return opened;
     Database& database = **opened;
-    const auto empty = check_format(database);
-    if (!empty) return Unexpected(empty.error());
-    if (*empty) {
+    const auto format = check_format(database);
+    if (!format) return Unexpected(format.error());
+    if (*format == 0) {
         // Only an empty database takes another page size.
         if (auto done = database.execute("PRAGMA page_size = 4096"); !done) {
             return Unexpected(done.error());
@@ -170,9 +205,7 @@ Result<std::unique_ptr<Database>> open_database(const Database::Options& options
     for (const Setting& setting : kSettings) {
         if (auto done = apply(database, setting); !done) return Unexpected(done.error());
     }
-    if (*empty) {
-        if (auto done = create_tables(database); !done) return Unexpected(done.error());
-    }
+    if (auto done = bring_up_to_date(database, *format); !done) return Unexpected(done.error());
     return opened;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +13,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/result.h"
+#include "queue/account.h"
 #include "queue/message.h"
 
 namespace postrider::queue {
@@ -113,7 +115,8 @@ public:
     /// Any message. A leased one is gone from here at once, its attempt goes on, its content stays
     /// readable, and its next settle() answers `removed`.
     virtual Result<Changed> remove(const Selection&) = 0;
-    /// Due at once, backoff forgotten.
+    /// Due at once, backoff forgotten. Without an id, mail that waits for an account goes on
+    /// waiting.
     virtual Result<Changed> flush(const Selection&) = 0;
     /// Marks for expiry and makes due at once; a held message is marked and stays held.
     virtual Result<Changed> expire(const Selection&) = 0;
@@ -122,6 +125,21 @@ public:
     virtual Result<std::vector<ListedMessage>> list(std::uint64_t after, std::size_t limit) = 0;
     virtual Result<std::optional<ListedMessage>> find(const mail::QueueId&) = 0;
     virtual Result<QueueCounts> counts() = 0;
+
+    // Accounts in trouble, and the mail that waits for them. What stands here is what the last
+    // process knew.
+    virtual Result<std::vector<AccountTrouble>> troubles() = 0;
+    virtual Result<void> save(const AccountTrouble&) = 0;
+    virtual Result<void> forget(const Account&) = 0;
+    /// How many messages wait for each account, by key: also for those nobody knows of any more.
+    virtual Result<std::map<std::string, std::uint64_t>> waiting_counts() = 0;
+    /// Messages that wait for it, with numbers above `after`, ascending.
+    virtual Result<std::vector<ListedMessage>> waiting(const Account&, std::uint64_t after,
+                                                       std::size_t limit) = 0;
+    /// At most `limit` messages that wait for it, oldest first, become due at once: those whose
+    /// `next_attempt` has come, or any.
+    virtual Result<std::uint64_t> wake(const Account&, std::optional<WallTime> reached,
+                                       std::size_t limit) = 0;
 
     /// Removes content nobody needs any more, a bounded amount, inside a transaction. True if more
     /// is left.

@@ -39,7 +39,8 @@ Result<std::vector<SqliteSpool::Due>> SqliteSpool::due_in(Place place, std::size
                                                 from, until)
                                           : database_->statement(
                                                 "SELECT number, due FROM message WHERE place = 1 "
-                                                "AND due BETWEEN ? AND ? ORDER BY due",
+                                                "AND waits_for IS NULL AND due BETWEEN ? AND ? "
+                                                "ORDER BY due",
                                                 from, until);
     std::vector<Due> found;
     while (found.size() < limit) {
@@ -61,7 +62,9 @@ Result<std::vector<SqliteSpool::Due>> SqliteSpool::too_far_away(std::size_t limi
     // A second of grace: the clock may be read twice in one settlement.
     const WallTime far = now + options_.next_attempt_max + std::chrono::seconds{1};
     Statement query = database_->statement(
-        "SELECT number, due FROM message WHERE place = 1 AND due > ? ORDER BY due", to_column(far));
+        "SELECT number, due FROM message WHERE place = 1 AND waits_for IS NULL AND due > ? "
+        "ORDER BY due",
+        to_column(far));
     std::vector<Due> found;
     while (found.size() < limit) {
         const auto row = query.step();
@@ -240,11 +243,15 @@ Result<void> SqliteSpool::end_attempt(const Settlement& settlement, Place from,
     if (settlement.delay_reported) standing.delay_reported = true;
     if (settlement.finished) {
         ++standing.attempts;
-        standing.due = std::min(settlement.next_attempt, clock_.now() + options_.next_attempt_max);
         if (standing.dead == standing.recipients) {
             standing.place = Place::Dead;
         } else if (standing.place != Place::Held) {
             standing.place = Place::Deferred;
+        }
+        standing.due = settlement.next_attempt;
+        if (standing.place == Place::Deferred) standing.waits_for = settlement.waits_for;
+        if (standing.waits_for.empty()) {
+            standing.due = std::min(standing.due, clock_.now() + options_.next_attempt_max);
         }
     }
     auto done = move(settlement.number, from, standing);

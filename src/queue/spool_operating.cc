@@ -67,6 +67,7 @@ Result<Spool::Changed> SqliteSpool::hold(const Selection& selection) {
         if (message.place != Place::New && message.place != Place::Deferred) return false;
         Standing standing = standing_of(message);
         standing.place = Place::Held;
+        standing.waits_for.clear();
         if (auto done = move(message.lease.number, message.place, standing); !done) {
             return Unexpected(done.error());
         }
@@ -102,8 +103,12 @@ Result<Spool::Changed> SqliteSpool::remove(const Selection& selection) {
 Result<Spool::Changed> SqliteSpool::flush(const Selection& selection) {
     return for_selected(selection, [&](const StoredMessage& message) -> Result<bool> {
         if (message.place != Place::Deferred) return false;
+        // All of it together has its account tried, which is not done for each of them.
+        const bool waits = !message.waits_for.empty();
+        if (waits && !selection.id) return false;
         Standing standing = standing_of(message);
-        if (standing.due <= clock_.now()) return true;
+        if (!waits && standing.due <= clock_.now()) return true;
+        standing.waits_for.clear();
         standing.due = clock_.now();
         if (auto done = move(message.lease.number, message.place, standing); !done) {
             return Unexpected(done.error());
@@ -117,6 +122,7 @@ Result<Spool::Changed> SqliteSpool::expire(const Selection& selection) {
         if (message.place == Place::Dead) return false;
         Standing standing = standing_of(message);
         standing.expire = true;
+        standing.waits_for.clear();
         if (message.place == Place::Deferred) standing.due = clock_.now();
         if (auto done = move(message.lease.number, message.place, standing); !done) {
             return Unexpected(done.error());
@@ -150,6 +156,7 @@ Result<ListedMessage> SqliteSpool::listed(StoredMessage message) {
     listed.id = std::move(message.lease.id);
     listed.arrival = message.lease.arrival;
     listed.next_attempt = message.due;
+    listed.waits_for = std::move(message.waits_for);
     listed.size = message.lease.size;
     listed.attempts = message.lease.attempts;
     listed.expire = message.lease.expire;

@@ -22,7 +22,7 @@ constexpr std::int64_t kGarbagePieces = 64;
 constexpr const char* kCheckedTables[] = {
     "PRAGMA quick_check('state')",     "PRAGMA quick_check('message')",
     "PRAGMA quick_check('recipient')", "PRAGMA quick_check('receiving')",
-    "PRAGMA quick_check('garbage')",
+    "PRAGMA quick_check('garbage')",   "PRAGMA quick_check('account')",
 };
 
 std::filesystem::path database_file(const Spool::Options& options) {
@@ -136,7 +136,8 @@ Result<void> SqliteSpool::check_tables() {
 Result<void> SqliteSpool::count_places() {
     constexpr const char* kQueries[kPlaceCount] = {
         "SELECT count(*) FROM message WHERE place = 0",
-        "SELECT count(*) FROM message WHERE place = 1",
+        "SELECT (SELECT count(*) FROM message WHERE place = 1 AND waits_for IS NULL) + "
+        "(SELECT count(*) FROM message WHERE place = 1 AND waits_for IS NOT NULL)",
         "SELECT count(*) FROM message WHERE place = 2",
         "SELECT count(*) FROM message WHERE place = 3",
     };

@@ -1,6 +1,6 @@
 // The Spool on one SQLite database: this module's heart. Its parts: sqlite_spool.cc opens, commits,
-// recovers and tidies; spool_receiving.cc, spool_delivering.cc and spool_operating.cc hold the
-// verbs.
+// recovers and tidies; spool_receiving.cc, spool_delivering.cc, spool_operating.cc and
+// spool_accounts.cc hold the verbs.
 #pragma once
 
 #include <array>
@@ -66,6 +66,15 @@ public:
     Result<std::vector<ListedMessage>> list(std::uint64_t after, std::size_t limit) override;
     Result<std::optional<ListedMessage>> find(const mail::QueueId&) override;
     Result<QueueCounts> counts() override;
+
+    Result<std::vector<AccountTrouble>> troubles() override;
+    Result<void> save(const AccountTrouble&) override;
+    Result<void> forget(const Account&) override;
+    Result<std::map<std::string, std::uint64_t>> waiting_counts() override;
+    Result<std::vector<ListedMessage>> waiting(const Account&, std::uint64_t after,
+                                               std::size_t limit) override;
+    Result<std::uint64_t> wake(const Account&, std::optional<WallTime> reached,
+                               std::size_t limit) override;
 
     Result<bool> collect_garbage() override;
     Result<void> checkpoint(bool idle) override;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
+#include <fmt/format.h>
 
 #include "control/server.h"
 #include "core/log_targets.h"
@@ -20,6 +21,8 @@
 #include "delivery/courier.h"
 #include "delivery/smtp_dialler.h"
 #include "net/asio_timers.h"
+#include "net/clock_watch.h"
+#include "net/network_watch.h"
 #include "net/task_group.h"
 #include "queue/inbox_server.h"
 #include "queue/queue.h"
@@ -32,6 +35,7 @@ constexpr int kQueueStatus = 74;          // EX_IOERR
 constexpr int kConfigurationStatus = 78;  // EX_CONFIG
 /// For messages that clients are handing over when this process is about to end.
 constexpr std::chrono::seconds kDrainGrace{5};
+constexpr std::string_view kOffline = "network unreachable: mail waits for the network";
 
 /// What has to be read before privileges are gone.
 struct Belongings {
@@ -93,6 +97,8 @@ struct Tools {
     std::unique_ptr<queue::Spool> spool;
     std::unique_ptr<net::Resolver> resolver;
     std::unique_ptr<net::Listener> door;
+    std::unique_ptr<net::NetworkWatch> network;  ///< None where the kernel does not tell.
+    std::unique_ptr<net::ClockWatch> clock;
 };
 
 /// All that lives in this process, in the order in which it must go.
@@ -118,6 +124,9 @@ public:
           service_(queue_, complete(belongings_.around), log.named("showq")),
           control_(std::move(tools.door), service_, context.get_executor(), timers,
                    log.named("showq")),
+          network_(std::move(tools.network)),
+          clock_(std::move(tools.clock)),
+          log_(log.named("qmgr")),
           tasks_(context.get_executor(), log.named("qmgr")) {
         tls_.announce_session_cache(!config.text("smtp_tls_session_cache_database").empty());
         queue_.on_due([this] { courier_.wake(); });
@@ -128,6 +137,12 @@ public:
         tasks_.spawn(courier_.run(), "courier");
         tasks_.spawn(control_.run(), "control");
         tasks_.spawn(heed_master(), "master's notes");
+        if (network_) {
+            dialler_.set_online(network_->online());
+            if (!network_->online()) log_.info(kOffline);
+            tasks_.spawn(heed_network(), "network");
+        }
+        if (clock_) tasks_.spawn(heed_clock(), "clock");
         link_.say(Note(Note::Kind::Ready));
         context_.run();
     }
@@ -153,6 +168,41 @@ private:
         };
         around.status = [this] { return status_json(courier_.status()); };
         return around;
+    }
+
+    net::Awaitable<void> heed_network() {
+        while (true) {
+            const bool was_online = network_->online();
+            const auto gain = co_await network_->next();
+            if (!gain) {
+                if (gain.error().code != ErrorCode::Cancelled) log_.warning(gain.error().message);
+                // Better to try in vain than to wait for a word that never comes.
+                dialler_.set_online(true);
+                co_return;
+            }
+            if (!network_->online()) log_.info(kOffline);
+            if (!was_online && network_->online()) log_.info("the network is back");
+            dialler_.set_online(network_->online());
+            refresh_names();
+            courier_.network_changed(*gain);
+        }
+    }
+
+    net::Awaitable<void> heed_clock() {
+        while (const auto asleep = co_await clock_->next()) {
+            if (*asleep > Duration::zero()) {
+                log_.info(fmt::format("this machine was asleep for {} s",
+                                      std::chrono::round<std::chrono::seconds>(*asleep).count()));
+                refresh_names();
+                courier_.resumed(*asleep);
+            }
+            // What is due is a matter of the calendar.
+            courier_.wake();
+        }
+    }
+
+    void refresh_names() {
+        if (auto read = resolver_->refresh(); !read) log_.warning(read.error().message);
     }
 
     net::Awaitable<void> heed_master() {
@@ -183,6 +233,9 @@ private:
     delivery::Courier courier_;
     control::Service service_;
     control::Server control_;
+    std::unique_ptr<net::NetworkWatch> network_;
+    std::unique_ptr<net::ClockWatch> clock_;
+    Log log_;
     net::TaskGroup tasks_;
 };
 
@@ -209,6 +262,18 @@ Result<Tools> make_tools(const Setup& setup, const Doors& doors, const Belonging
                                      timers, log.named("showq"));
     if (!door) return Unexpected(std::move(door).error());
     tools.door = std::move(door).value();
+    auto network = net::NetworkWatch::open(context.get_executor(), timers.clock());
+    if (network) {
+        tools.network = std::move(network).value();
+    } else {
+        log.warning("changes of the network will not be noticed: " + network.error().message);
+    }
+    auto clock = net::ClockWatch::open(context.get_executor());
+    if (clock) {
+        tools.clock = std::move(clock).value();
+    } else {
+        log.warning("a suspend will not be noticed: " + clock.error().message);
+    }
     auto spool = queue::Spool::open(spool_options(setup.config), timers.clock(), log.named("qmgr"));
     if (!spool) return Unexpected(std::move(spool).error());
     tools.spool = std::move(spool).value();

@@ -13,6 +13,8 @@ std::string_view name_of(delivery::DestinationStatus::State state) {
             return "suspended";
         case delivery::DestinationStatus::State::Paused:
             return "paused: the account needs attention";
+        case delivery::DestinationStatus::State::Offline:
+            return "offline";
     }
     return "";
 }

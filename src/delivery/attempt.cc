@@ -65,10 +65,12 @@ net::Awaitable<void> Attempt::deliver(Route route, Ordinals pending) {
         stations_.connected.reset();
         if (admission == Admission::Suspended) co_return defer_suspended(lane, pending);
 
+        const std::uint64_t network = depot_.gate.network_gains;
         Dialled dialled = co_await session_for(route, stale >= kStaleSessionsMax);
         if (!dialled.session) {
             lane.release();
             if (depot_.gate.stopping) co_return;
+            if (lane.out_of_reach || depot_.gate.network_gains != network) continue;
             learn(lane, route, dialled.trouble);
             defer_all(lane, pending, dialled.trouble.disposition, dialled.peer, depot_.smtp_log);
             co_return;
@@ -102,7 +104,8 @@ net::Awaitable<bool> Attempt::transact_over(Lane& lane, const Route& route, Dial
                                           depot_.smtp_log, marks_);
     session_ = nullptr;
     lane.release();
-    if (outcomes.stale) co_return false;
+    const bool started_over = std::exchange(starting_over_, false);
+    if (outcomes.stale || (started_over && outcomes.reach >= Reach::Session)) co_return false;
 
     Verdict verdict;
     verdict.reach = outcomes.reach;
@@ -145,6 +148,12 @@ void Attempt::learn(Lane& lane, const Route& route, const Verdict& verdict) {
 
 void Attempt::cut_off() {
     if (session_ != nullptr && !marks_.committing) session_->channel->close();
+}
+
+void Attempt::start_over() {
+    if (session_ == nullptr || marks_.committing) return;
+    starting_over_ = true;
+    session_->channel->close();
 }
 
 Passage Attempt::passage(const Session* session) {

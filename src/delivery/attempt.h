@@ -27,6 +27,8 @@ public:
 
     /// A stop: closes the connection, unless the end of data has been sent.
     void cut_off();
+    /// The machine slept: as cut_off(), and it is tried again at once over another connection.
+    void start_over();
     /// Something is known, or about to be, that the queue has not heard yet.
     bool must_finish() const { return marks_.committing || concluding_ || !outcomes_.empty(); }
 
@@ -68,6 +70,7 @@ private:
     TransactionMarks marks_;
     Session* session_ = nullptr;  // The one in use.
     bool concluding_ = false;
+    bool starting_over_ = false;
 };
 
 }  // namespace postrider::delivery

@@ -53,7 +53,7 @@ net::Awaitable<void> Attempt::conclude_all() {
     concluding_ = true;
     const WallTime now = depot_.clock.now();
     Conclusion end = conclude(lease_, std::exchange(outcomes_, {}), relayed_without_dsn_,
-                              depot_.options.retry, now);
+                              depot_.options.retry, now, depot_.gate.no_expiry_until);
     if (end.expired) {
         depot_.qmgr_log.info(expired_line(lease_.id, lease_.envelope.reverse_path, lease_.expire));
     }

@@ -19,23 +19,25 @@ const queue::QueuedRecipient* find(const queue::Lease& lease, std::uint32_t ordi
     return nullptr;
 }
 
-bool has_expired(const queue::Lease& lease, const RetryOptions& retry, WallTime now) {
+bool has_expired(const queue::Lease& lease, const RetryOptions& retry, WallTime now,
+                 WallTime no_expiry_until) {
     if (lease.expire) return true;
     const auto lifetime = lease.envelope.reverse_path.is_null()
                               ? std::min(retry.bounce_queue_lifetime, retry.maximal_queue_lifetime)
                               : retry.maximal_queue_lifetime;
-    return now - lease.arrival >= lifetime;
+    const auto age = now - lease.arrival;
+    return age >= 2 * lifetime || (age >= lifetime && now >= no_expiry_until);
 }
 
 }  // namespace
 
 Conclusion conclude(const queue::Lease& lease, std::vector<queue::Outcome> outcomes,
                     const std::vector<std::uint32_t>& relayed_without_dsn,
-                    const RetryOptions& retry, WallTime now) {
+                    const RetryOptions& retry, WallTime now, WallTime no_expiry_until) {
     Conclusion end;
     const bool reportable =
         !lease.envelope.reverse_path.is_null() && lease.origin != queue::Origin::Report;
-    const bool expired = has_expired(lease, retry, now);
+    const bool expired = has_expired(lease, retry, now, no_expiry_until);
     const bool delay_due = reportable && !lease.delay_reported &&
                            retry.delay_warning_time.count() > 0 &&
                            now - lease.arrival >= retry.delay_warning_time;

@@ -95,6 +95,10 @@ bool Congestion::pause(const mail::Disposition& reason, WallTime now) {
     return is_new;
 }
 
+void Congestion::end_suspension(WallTime now) {
+    if (state_ == State::Suspended) probe(now);
+}
+
 void Congestion::flush(WallTime now) {
     if (state_ == State::Ready) return;
     next_attempt_ = now;

@@ -42,6 +42,8 @@ public:
     bool pause(const mail::Disposition& reason, WallTime now);
     /// As new, but the window.
     void flush(WallTime now);
+    /// Ends a suspension; account trouble stays, since another network does not mend it.
+    void end_suspension(WallTime now);
 
     State state() const { return state_; }
     const mail::Disposition& reason() const { return reason_; }

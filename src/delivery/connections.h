@@ -37,6 +37,8 @@ public:
     net::Awaitable<void> retire_idle();
     void stop() { idle_changed_.set(); }
     void retire_all();
+    /// Closes those that are idle without a word: nobody may be there any more.
+    void drop_idle() { pool_.take_all(); }
 
     std::size_t idle(const std::string& next_hops) const { return pool_.idle(next_hops); }
 

@@ -19,8 +19,14 @@ constexpr std::size_t kLeaseBatch = 50;
 constexpr auto kSleepMax = 600s;
 constexpr auto kQueueTroublePause = 5s;
 
-DestinationStatus::State shown(Congestion::State state) {
-    switch (state) {
+// The peers' patience with a silent connection, and that of the routers on the way, ends sooner.
+constexpr auto kSleepOfConnections = 60s;
+// Mail that came of age without a network is tried for so long before it is returned.
+constexpr std::chrono::seconds kTrialAfterOutage = 1h;
+
+DestinationStatus::State shown(const Lane& lane) {
+    if (lane.out_of_reach) return DestinationStatus::State::Offline;
+    switch (lane.congestion.state()) {
         case Congestion::State::Ready:
             return DestinationStatus::State::Ready;
         case Congestion::State::Suspended:
@@ -50,6 +56,8 @@ struct Courier::State {
     net::Awaitable<void> attend(queue::Lease lease);
     net::Awaitable<void> warm_up(std::string next_hops);
     net::Awaitable<void> stop();
+    net::Awaitable<void> make_all_due();
+    void retry_all();
     bool must_finish() const;
 };
 
@@ -118,6 +126,20 @@ net::Awaitable<void> Courier::State::warm_up(std::string next_hops) {
     lane.wake_all();
 }
 
+net::Awaitable<void> Courier::State::make_all_due() {
+    const auto flushed = co_await depot.queue.flush(std::nullopt);
+    if (!flushed) depot.qmgr_log.warning(flushed.error().message);
+}
+
+// Another network may do what the last one did not.
+void Courier::State::retry_all() {
+    const WallTime now = depot.clock.now();
+    depot.gate.no_expiry_until =
+        now + std::min(kTrialAfterOutage, depot.options.retry.maximal_queue_lifetime);
+    for (auto& [name, lane] : depot.lanes) lane->congestion.end_suspension(now);
+    depot.tasks.spawn(make_all_due(), "retry after a change of the network");
+}
+
 bool Courier::State::must_finish() const {
     return std::any_of(attempts.begin(), attempts.end(),
                        [](const Attempt* one) { return one->must_finish(); });
@@ -173,8 +195,9 @@ void Courier::warm() {
         !next_hops.empty() && !depot.gate.stopping && !depot.options.session.sender_dependent_auth;
     if (!possible) return;
     Lane& lane = depot.lanes.to(next_hops);
-    const bool needed = !lane.warming && depot.connections.idle(next_hops) == 0 &&
-                        lane.congestion.running() == 0 && lane.congestion.admits(depot.clock.now());
+    const bool needed = !lane.warming && !lane.out_of_reach &&
+                        depot.connections.idle(next_hops) == 0 && lane.congestion.running() == 0 &&
+                        lane.congestion.admits(depot.clock.now());
     if (!needed) return;
     lane.warming = true;
     depot.tasks.spawn(state_->warm_up(next_hops), "warm connection");
@@ -189,6 +212,33 @@ void Courier::flush() {
     depot.due.set();
 }
 
+void Courier::network_changed(bool gain) {
+    Depot& depot = state_->depot;
+    const auto in_trouble = [](const auto& named) {
+        const Lane& lane = *named.second;
+        return lane.out_of_reach || lane.congestion.state() == Congestion::State::Suspended;
+    };
+    const bool helps = gain && std::any_of(depot.lanes.begin(), depot.lanes.end(), in_trouble);
+    if (gain) {
+        ++depot.gate.network_gains;
+        // Over the network of before, which may be gone without a farewell.
+        depot.connections.drop_idle();
+    }
+    depot.lanes.look_for_network();
+    if (helps) state_->retry_all();
+}
+
+void Courier::resumed(Duration asleep) {
+    Depot& depot = state_->depot;
+    depot.connections.drop_idle();
+    ++depot.gate.network_gains;
+    if (asleep >= kSleepOfConnections) {
+        for (Attempt* attempt : state_->attempts) attempt->start_over();
+    }
+    depot.lanes.look_for_network();
+    state_->retry_all();
+}
+
 net::Awaitable<void> Courier::stop() {
     return state_->stop();
 }
@@ -199,8 +249,10 @@ std::vector<DestinationStatus> Courier::status() const {
     for (const auto& [name, lane] : depot.lanes) {
         DestinationStatus status;
         status.next_hops = name;
-        status.state = shown(lane->congestion.state());
-        if (status.state != DestinationStatus::State::Ready) {
+        status.state = shown(*lane);
+        if (status.state == DestinationStatus::State::Offline) {
+            status.reason = "network unreachable, waiting for the network";
+        } else if (status.state != DestinationStatus::State::Ready) {
             status.reason = lane->congestion.reason().text;
         }
         status.since = lane->congestion.since();

@@ -24,6 +24,7 @@ struct DestinationStatus {
         Ready,      ///< Mail flows, or would.
         Suspended,  ///< It did not answer or refused us; tried again at `next_attempt`.
         Paused,     ///< Account trouble: a person should look.
+        Offline,    ///< There is no network to reach it over; tried when there is one again.
     };
     std::string next_hops;
     State state = State::Ready;
@@ -62,6 +63,12 @@ public:
     /// Forgets suspensions and pauses: every destination is tried again now. The network is back,
     /// or the operator says so (then also queue::Queue::flush).
     void flush();
+    /// The network has changed: Dialler::can_reach() is asked anew. Mail for what is out of reach
+    /// waits, without an attempt, and does not expire. A `gain` (a way out is back, or another one
+    /// is there) ends suspensions, though not account trouble, and makes their mail due now.
+    void network_changed(bool gain);
+    /// The machine was asleep for so long: connections are taken for dead, and all is tried again.
+    void resumed(Duration asleep);
     /// Starts nothing new; transactions whose end of data has been sent get stop_grace to be
     /// answered and settled, the others are cut off at once. Returns when run() has ended.
     net::Awaitable<void> stop();

@@ -24,12 +24,13 @@ net::Awaitable<Admission> Lane::admit() {
     Admission admission = Admission::Stopping;
     while (!gate_.stopping) {
         const bool first = waiting_.empty() || waiting_.front() == &turn;
-        if (congestion.suspended(clock_.now()) != nullptr) {
+        if (!out_of_reach && congestion.suspended(clock_.now()) != nullptr) {
             admission = Admission::Suspended;
             break;
         }
         // R6: while outcomes cannot be recorded, nothing new is sent.
-        if (first && gate_.unsettled == 0 && congestion.admits(clock_.now())) {
+        const bool may_send = gate_.unsettled == 0 && !out_of_reach;
+        if (first && may_send && congestion.admits(clock_.now())) {
             congestion.started();
             admission = Admission::Go;
             break;
@@ -73,8 +74,16 @@ void Lane::wake_all() {
 
 Lane& Lanes::to(const std::string& next_hops) {
     auto& found = lanes_[next_hops];
-    if (!found) found = std::make_unique<Lane>(options_, gate_, clock_, executor_);
+    if (!found) {
+        found = std::make_unique<Lane>(options_, gate_, clock_, executor_);
+        found->out_of_reach = !dialler_.can_reach(next_hops);
+    }
     return *found;
+}
+
+void Lanes::look_for_network() {
+    for (auto& [next_hops, lane] : lanes_) lane->out_of_reach = !dialler_.can_reach(next_hops);
+    wake_all();
 }
 
 void Lanes::wake_all() {

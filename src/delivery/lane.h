@@ -13,6 +13,7 @@
 #include "core/clock.h"
 #include "delivery/congestion.h"
 #include "delivery/options.h"
+#include "delivery/session.h"
 #include "net/event.h"
 #include "net/stream.h"
 
@@ -22,6 +23,10 @@ namespace postrider::delivery {
 struct Gate {
     bool stopping = false;
     std::size_t unsettled = 0;  ///< Settlements that the store has refused so far (R6).
+    /// Gains of the network so far. What failed across one says nothing about the destination.
+    std::uint64_t network_gains = 0;
+    /// Mail that is too old is tried until then, all the same: it had no network before.
+    WallTime no_expiry_until{};
 };
 
 enum class Admission : std::uint8_t { Go, Suspended, Stopping };
@@ -45,6 +50,7 @@ public:
     std::size_t waiting() const { return waiting_.size(); }
 
     Congestion congestion;
+    bool out_of_reach = false;  ///< No network: mail waits, and nothing is held against it.
     bool warming = false;
     // Recipients, since the start of the program.
     std::uint64_t sent = 0;
@@ -62,18 +68,25 @@ private:
 /// The lanes of a courier, by next hops; one is made when it is first asked for.
 class Lanes {
 public:
-    Lanes(const Options& options, const Gate& gate, const Clock& clock,
+    Lanes(const Options& options, const Dialler& dialler, const Gate& gate, const Clock& clock,
           boost::asio::any_io_executor executor)
-        : options_(options), gate_(gate), clock_(clock), executor_(std::move(executor)) {}
+        : options_(options),
+          dialler_(dialler),
+          gate_(gate),
+          clock_(clock),
+          executor_(std::move(executor)) {}
 
     Lane& to(const std::string& next_hops);
     void wake_all();
+    /// The network has changed: asks the dialler which lanes are within reach.
+    void look_for_network();
 
     auto begin() const { return lanes_.begin(); }
     auto end() const { return lanes_.end(); }
 
 private:
     const Options& options_;
+    const Dialler& dialler_;
     const Gate& gate_;
     const Clock& clock_;
     boost::asio::any_io_executor executor_;

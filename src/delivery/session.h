@@ -50,6 +50,12 @@ public:
     virtual ~Dialler() = default;
     /// Tries the addresses of the next hops in turn; has logged every one that failed.
     virtual net::Awaitable<Dialled> dial(DialRequest request) = 0;
+    /// False while there is no network to try it over.
+    virtual bool can_reach(const std::string& next_hops) const;
 };
+
+inline bool Dialler::can_reach(const std::string&) const {
+    return true;
+}
 
 }  // namespace postrider::delivery

@@ -75,6 +75,15 @@ net::Awaitable<Dialled> SmtpDialler::dial(DialRequest request) {
     co_return last;
 }
 
+bool SmtpDialler::can_reach(const std::string& next_hops) const {
+    if (online_) return true;
+    const auto hops = parse_next_hops(next_hops, options_.ports, options_.default_port);
+    // What cannot be parsed is for dial() to complain about.
+    return !hops || std::any_of(hops->begin(), hops->end(), [this](const NextHop& hop) {
+        return resolver_.is_within_reach(hop.host);
+    });
+}
+
 net::Awaitable<Dialled> SmtpDialler::dial_hop(const NextHop& hop, const DialRequest& request) {
     const MonotonicTime lookup_deadline = clock_.monotonic() + std::chrono::seconds(30);
     // Not one expression: this compiler destroys the outcome twice when ?: has co_await inside.

@@ -47,6 +47,9 @@ public:
                 boost::asio::any_io_executor, const Clock&, const Log&, std::uint64_t seed);
 
     net::Awaitable<Dialled> dial(DialRequest request) override;
+    /// Without a network, what is on this machine and its own addresses.
+    bool can_reach(const std::string& next_hops) const override;
+    void set_online(bool online) { online_ = online; }
 
 private:
     struct Attempt;
@@ -63,6 +66,7 @@ private:
     const Clock& clock_;
     Log log_;
     std::uint64_t seed_;
+    bool online_ = true;
 };
 
 }  // namespace postrider::delivery

@@ -10,16 +10,24 @@ import pathlib
 import pwd
 import re
 import socket
-import struct
 import subprocess
 import sys
-import threading
 import time
 
 sys.path.insert(0, str(__import__("pathlib").Path(__file__).parents[1] / "support"))
-from mailbench import BIN, TESTS, Skip, World, main, wait_until
+from mailbench import BIN, TESTS, World, main, wait_until
+from name_server import NameServer
+from private_network import SETUP, enter
 
-INSIDE = "POSTRIDER_TEST_NETWORK"
+# Addresses of this machine that are not loopback: those a name server may not give.
+GMAIL, GMAIL6 = "192.0.2.25", "2001:db8::25"
+NETWORK = SETUP + f"""
+    ip link add name out0 type veth peer name out1
+    ip link set out1 up
+    ip addr add {GMAIL}/24 dev out0
+    ip -6 addr add {GMAIL6}/64 dev out0 nodad
+    ip link set out0 up
+"""
 
 DEBIAN = """\
 # See /usr/share/postfix/main.cf.dist for a commented, more complete version
@@ -96,44 +104,10 @@ maillog_file_prefixes = /
 """
 
 
-class NameServer(threading.Thread):
-    """Answers for smtp.gmail.com and nobody else."""
-
-    def __init__(self, addresses):
-        super().__init__(daemon=True)
-        self.addresses = addresses  # What a test's smarthosts have.
-        self.asked = []
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 53))
-
-    def run(self):
-        while True:
-            query, peer = self.socket.recvfrom(2048)
-            labels, at = [], 12
-            while query[at]:
-                labels.append(query[at + 1:at + 1 + query[at]].decode())
-                at += 1 + query[at]
-            name, (kind, _) = ".".join(labels).lower(), struct.unpack("!HH", query[at + 1:at + 5])
-            self.asked.append((name, kind))
-            family = {1: socket.AF_INET, 28: socket.AF_INET6}.get(kind)
-            known = name == "smtp.gmail.com"
-            answers = b""
-            count = 0
-            for address in self.addresses if known and family else []:
-                if (":" in address) != (kind == 28):
-                    continue
-                data = socket.inet_pton(family, address)
-                answers += b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 60, len(data)) + data
-                count += 1
-            flags = 0x8180 if known else 0x8183
-            reply = query[:2] + struct.pack("!HHHHH", flags, 1, count, 0, 0) + query[12:at + 5] + answers
-            self.socket.sendto(reply, peer)
-
-
 class Guide(World):
     host = "smtp.gmail.com"
 
-    def __init__(self, more="", addresses=("127.0.0.1", "::1")):
+    def __init__(self, more="", addresses=(GMAIL, GMAIL6)):
         super().__init__(owner="nobody")
         self.more = more
         self.smtp_port, self.relay_port = 25, 465
@@ -161,7 +135,7 @@ class Guide(World):
                                env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "MAIL_CONFIG": str(self.config)})
         assert typed.returncode == 0, typed
         self.typed = typed.stderr
-        NAME_SERVER.addresses = self.addresses
+        NAME_SERVER.names[self.host] = list(self.addresses)
         return self
 
     def start_smarthosts(self):
@@ -176,28 +150,6 @@ class Guide(World):
             wait_until(answers, f"a smarthost at {address}")
 
 
-def in_a_network_of_its_own():
-    if os.environ.get(INSIDE):
-        return
-    if os.geteuid() != 0:
-        print("SKIPPED the guide: needs root, for a network in which smtp.gmail.com is ours", flush=True)
-        sys.exit(77)
-    script = """
-        set -e
-        mount --make-rprivate /
-        mount -t tmpfs tmpfs /mnt
-        ip link set lo up
-        printf '127.0.0.1 localhost\\n::1 localhost\\n' > /mnt/hosts; mount --bind /mnt/hosts /etc/hosts
-        printf 'nameserver 127.0.0.1\\n' > /mnt/resolv.conf; mount --bind /mnt/resolv.conf /etc/resolv.conf
-    """
-    trial = subprocess.run(["unshare", "-n", "-m", "sh", "-c", script], capture_output=True, text=True)
-    if trial.returncode != 0:
-        print("SKIPPED the guide: no network namespace here: " + trial.stderr.strip(), flush=True)
-        sys.exit(77)
-    os.execvpe("unshare", ["unshare", "-n", "-m", "sh", "-c", script + '\nexec "$@"', "namespace", sys.executable, *sys.argv],
-               {**os.environ, INSIDE: "1"})
-
-
 def follow(world):
     world.start_smarthosts()
     world.start()
@@ -207,7 +159,7 @@ def follow(world):
 
 
 TIME = r"^\w{3} \d\d \d\d:\d\d:\d\d \w+ "
-PEER = r"smtp\.gmail\.com\[::1\]:465"
+PEER = rf"smtp\.gmail\.com\[{GMAIL6}\]:465"
 
 
 def check_lines(world, name):
@@ -290,13 +242,12 @@ def the_log_has_the_names_that_analysers_know():
 
 
 def without_ipv6_the_other_address_serves():
-    with Guide(addresses=("127.0.0.1",)) as world:
+    with Guide(addresses=(GMAIL,)) as world:
         follow(world)
-        world.wait_log(r"relay=smtp\.gmail\.com\[127\.0\.0\.1\]:465, .*status=sent")
+        world.wait_log(r"relay=smtp\.gmail\.com\[192\.0\.2\.25\]:465, .*status=sent")
 
 
 if __name__ == "__main__":
-    in_a_network_of_its_own()
-    NAME_SERVER = NameServer(())
-    NAME_SERVER.start()
+    enter("the guide", setup=NETWORK)
+    NAME_SERVER = NameServer("127.0.0.1")
     main(the_guide_works_as_written, the_log_has_the_names_that_analysers_know, without_ipv6_the_other_address_serves)

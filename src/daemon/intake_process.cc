@@ -65,12 +65,9 @@ private:
     net::Awaitable<void> heed_master() {
         while (true) {
             auto note = co_await link_.next();
-            if (!note) {
-                // Without a master there is nobody to restart or reload us: better no intake than
-                // one that cannot be told anything.
-                context_.stop();
-                co_return;
-            }
+            // Without a master there is nobody to restart or reload us: better no intake than one
+            // that cannot be told anything.
+            if (!note) ::_exit(1);
             if (note->kind == Note::Kind::Channel) inbox_.attach(std::move(note->fd));
             if (note->kind == Note::Kind::Drop) {
                 tasks_.spawn(take_drop(std::move(note->fd), note->number, note->text), "maildrop");
@@ -138,7 +135,9 @@ int run_intake(const Setup& setup, const Doors& doors, UniqueFd link, bool start
     both.drop_second();
     terminal.reset();
     intake.run();
-    return 0;
+    // Sessions that outlasted the grace still refer to what would be torn down here, in an order of
+    // its own. Nothing of them is left to be done.
+    ::_exit(0);
 }
 
 }  // namespace postrider::daemon

@@ -2,7 +2,10 @@
 
 #include <cerrno>
 #include <charconv>
+#include <chrono>
+#include <csignal>
 #include <cstdio>
+#include <thread>
 
 #include <fcntl.h>
 #include <pwd.h>
@@ -16,6 +19,10 @@ namespace postrider::daemon {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// For the workers of a master that was killed; they end as soon as they hear of it.
+constexpr std::chrono::seconds kOrphansGrace{10};
+constexpr std::chrono::milliseconds kOrphansPoll{20};
 
 /// Makes `path` a directory of exactly this mode and owner. Works on a descriptor, so that nobody
 /// can put a link in its place between two steps.
@@ -94,9 +101,16 @@ Result<UniqueFd> take_master_lock(const Layout& layout) {
     if (::fstat(file.get(), &status) < 0 || !S_ISREG(status.st_mode) || status.st_nlink != 1) {
         return Unexpected(ErrorCode::Denied, path + " is not a file of its own");
     }
-    if (::flock(file.get(), LOCK_EX | LOCK_NB) < 0) {
+    // The workers of a master that was killed hold its lock until they have noticed.
+    const auto patience = std::chrono::steady_clock::now() + kOrphansGrace;
+    while (::flock(file.get(), LOCK_EX | LOCK_NB) < 0) {
         if (errno != EWOULDBLOCK) return Unexpected(system_error("lock " + path, errno));
         const auto other = running_master(layout);
+        const bool orphaned = other && ::kill(*other, 0) < 0 && errno == ESRCH;
+        if ((!other || orphaned) && std::chrono::steady_clock::now() < patience) {
+            std::this_thread::sleep_for(kOrphansPoll);
+            continue;
+        }
         return Unexpected(ErrorCode::Denied,
                           fmt::format("the mail system is already running on {}{}",
                                       layout.queue_directory.native(),

@@ -47,15 +47,21 @@ def need(*programs, root=True):
             raise Skip(f"needs {program}")
 
 
+def tool(world, source, *options):
+    """A C file beside this one, compiled once for each world."""
+    need("cc", root=False)
+    made = world.directory / source.replace(".c", "")
+    if not made.exists():
+        subprocess.run(["cc", "-O1", *options, "-o", made, pathlib.Path(__file__).with_name(source)], check=True)
+    return made
+
+
 class FaultyWorld(World):
     """A world whose daemon asks a page of ours, `faults`, before each sync, write, allocation, and
     for the time of day."""
 
     def __enter__(self):
-        need("cc", root=False)
-        library, page = self.directory / "faults.so", self.directory / "faults"
-        source = pathlib.Path(__file__).with_name("faults.c")
-        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source], check=True)
+        library, page = tool(self, "faults.c", "-shared", "-fPIC"), self.directory / "faults.page"
         page.write_bytes(bytes(mmap.PAGESIZE))
         page.chmod(0o666)
         with open(page, "r+b") as file:

@@ -63,7 +63,7 @@ class Ledger:
         self.accepted, self.refused, self.unknown = set(), set(), set()
         self.replies = collections.Counter()
         self.disturbances = []
-        self.closed_at = None  # Of the accepted book: answers after a power cut count for nothing.
+        self.closed_at = None  # Answers after a power cut count for nothing.
 
     def new_letter(self, size, recipients=1):
         with self.lock:
@@ -77,7 +77,7 @@ class Ledger:
         with self.lock:
             letter.ended = time.time()
             letter.by = by
-            if outcome and self.closed_at:
+            if self.closed_at:
                 outcome = None
             book = self.unknown if outcome is None else self.accepted if outcome else self.refused
             book.add(letter.name)

@@ -88,6 +88,7 @@ class World:
         self.store = self.directory / "store"
         self.log_file = self.directory / "mail.log"
         self.transcript = self.directory / "transcript"
+        self.console = self.directory / "console"
         self.daemon = None
         self.daemon_environment = {}
         self.smarthost = None
@@ -114,8 +115,14 @@ class World:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
+        said = self.console.read_text(errors="replace") if self.console.exists() else ""
         if not os.environ.get("POSTRIDER_KEEP"):
             shutil.rmtree(self.directory, ignore_errors=True)
+        if kind is not None:
+            sys.stderr.write(said)
+        else:
+            # What a process says that falls over its own feet, whatever else went well.
+            assert not re.search(r"terminate called|virtual method|Sanitizer|runtime error:|panic:", said), said
 
     def make_certificates(self):
         tls = self.directory / "tls"
@@ -187,10 +194,11 @@ alias_maps =
 
     def start(self, wait=True, prefix=()):
         """`prefix` is a command that starts the daemon in its place, such as prlimit."""
-        self.daemon = self.spawn([*prefix, BIN / "postriderd", "-c", self.config],
-                                 env={**os.environ, **self.daemon_environment})
+        started = self.log().count("daemon started")
+        with open(self.console, "ab") as console:
+            self.daemon = self.spawn([*prefix, BIN / "postriderd", "-c", self.config], stderr=console,
+                                     env={**os.environ, **self.daemon_environment})
         if wait:
-            started = self.log().count("daemon started")
             wait_until(lambda: self.log().count("daemon started") > started or self.daemon.poll() is not None,
                        "the daemon's start", log=self.log)
             assert self.daemon.poll() is None, "the daemon ended at once\n" + self.log()

@@ -19,7 +19,10 @@
 //   drop BYTES    at CONTENT: close after so many bytes of it
 //   hang          say nothing any more
 //   wait MS ANSWER   that answer, late
+#include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -114,6 +117,11 @@ class Smarthost {
 public:
     explicit Smarthost(const Settings& what) : settings(what), rules_(read_script(what.script)) {
         if (!what.transcript.empty()) transcript_.open(what.transcript, std::ios::app);
+        if (what.store.empty()) return;
+        // What an earlier smarthost stored there is kept.
+        for (const auto& entry : std::filesystem::directory_iterator(what.store)) {
+            count_ = std::max(count_, std::strtoull(entry.path().stem().c_str(), nullptr, 10));
+        }
     }
 
     /// The scripted answer; nothing when the script has none.

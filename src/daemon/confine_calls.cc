@@ -94,6 +94,7 @@ constexpr auto kCourierCalls = std::to_array({
     SCMP_SYS(set_robust_list), SCMP_SYS(stat),       SCMP_SYS(statfs),
     SCMP_SYS(statx),           SCMP_SYS(sysinfo),    SCMP_SYS(timerfd_create),
     SCMP_SYS(uname),           SCMP_SYS(unlink),     SCMP_SYS(unlinkat),
+    SCMP_SYS(fallocate),
 });
 
 // Libraries ask for files they can do without; a refusal is answer enough.

@@ -2,6 +2,8 @@
 
 #include <cerrno>
 
+#include <malloc.h>
+
 #include <sqlite3.h>
 
 namespace postrider::queue {
@@ -39,6 +41,12 @@ ErrorCode code_of(int sqlite_code, int system_errno) {
             return ErrorCode::Io;
     }
 }
+
+/// The database file grows by so much at once.
+constexpr int kChunk = 1024 * 1024;
+/// Pages allocated ahead: what recording outcomes may need when nothing else can be had.
+constexpr std::int64_t kPagesAhead = 64;
+constexpr std::int64_t kPageSize = 4096;
 
 int remember_frames(void* frames, sqlite3*, const char*, int count) {
     *static_cast<int*>(frames) = count;
@@ -146,6 +154,12 @@ Result<void> Database::execute(const char* sql) {
     return {};
 }
 
+Result<void> Database::perform(const char* sql) {
+    const auto done = statement(sql).run();
+    if (!done) return Unexpected(done.error());
+    return {};
+}
+
 Result<std::string> Database::query_text(const char* sql) {
     Statement query = statement(sql);
     const Result<bool> row = query.step();
@@ -171,9 +185,33 @@ Result<int> Database::checkpoint() {
     const int code =
         sqlite3_wal_checkpoint_v2(connection_, "main", SQLITE_CHECKPOINT_PASSIVE, &in_log, &copied);
     if (code != SQLITE_OK) return Unexpected(error(code));
-    // With everything copied the next commit starts the log anew.
+    // With everything copied the next commit starts the log anew, and the file may have been cut.
     if (in_log == copied) wal_frames_ = 0;
+    allocated_ = 0;
     return in_log - copied;
+}
+
+Result<void> Database::allocate() {
+    const auto pages = query_integer("PRAGMA page_count");
+    if (!pages) return Unexpected(pages.error());
+    const std::int64_t wanted = *pages + kPagesAhead;
+    if (wanted <= allocated_) return {};
+    int chunk = kChunk;
+    sqlite3_file_control(connection_, "main", SQLITE_FCNTL_CHUNK_SIZE, &chunk);
+    sqlite3_int64 bytes = wanted * kPageSize;
+    const int code = sqlite3_file_control(connection_, "main", SQLITE_FCNTL_SIZE_HINT, &bytes);
+    if (code != SQLITE_OK) {
+        return Unexpected(ErrorCode::DiskFull, path_ + ": no room to grow by " +
+                                                   std::to_string(kChunk / 1024) +
+                                                   " KB: " + sqlite3_errstr(code));
+    }
+    allocated_ = (bytes + kChunk - 1) / kChunk * (kChunk / kPageSize);
+    return {};
+}
+
+void Database::release_memory() {
+    sqlite3_db_release_memory(connection_);
+    ::malloc_trim(0);
 }
 
 std::int64_t Database::total_changes() const {

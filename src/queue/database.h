@@ -63,8 +63,11 @@ public:
     Database(const Database&) = delete;
     Database& operator=(const Database&) = delete;
 
-    /// Runs fixed text; nothing from outside ever becomes part of it (R11).
+    /// Runs fixed text, any number of statements, once; nothing from outside ever becomes part of
+    /// it (R11).
     Result<void> execute(const char* sql);
+    /// Runs one statement that is kept prepared.
+    Result<void> perform(const char* sql);
     /// The first column of the first row, as text.
     Result<std::string> query_text(const char* sql);
     Result<std::int64_t> query_integer(const char* sql);
@@ -84,6 +87,12 @@ public:
     Result<int> checkpoint();
     /// Frames in the log as of the last commit; starts again at 0 after a full checkpoint.
     int wal_frames() const { return wal_frames_; }
+    /// Gives every page of the database its place on the disk now, those that are still in the log
+    /// only included, and some more, so that no checkpoint has to grow the file when there is no
+    /// room any more (R6). DiskFull if there is none.
+    Result<void> allocate();
+    /// Gives back memory that can be read again from the files.
+    void release_memory();
     /// Rows changed since the connection was opened.
     std::int64_t total_changes() const;
     /// False once an error has undone the whole transaction by itself.
@@ -105,6 +114,7 @@ private:
     sqlite3* connection_ = nullptr;
     std::unordered_map<const char*, sqlite3_stmt*> statements_;
     int wal_frames_ = 0;
+    std::int64_t allocated_ = 0;  ///< Pages.
     std::int64_t steps_left_ = 0;
 };
 

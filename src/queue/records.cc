@@ -48,6 +48,9 @@ private:
     bool sound_ = true;
 };
 
+/// Content that lies in the row itself, without further pages (R6: no large deletion while
+/// outcomes are recorded).
+constexpr std::uint64_t kSmallContent = 4000;
 constexpr std::int64_t kInt64Max = std::numeric_limits<std::int64_t>::max();
 
 #define POSTRIDER_MESSAGE_COLUMNS                                                           \
@@ -256,6 +259,16 @@ Result<void> delete_message(Database& database, std::uint64_t number) {
     deleted = done(database.statement("DELETE FROM message WHERE number = ?", column(number)));
     if (!deleted) return deleted;
     return done(database.statement("INSERT OR IGNORE INTO garbage VALUES(?)", column(number)));
+}
+
+Result<void> delete_settled_message(Database& database, std::uint64_t number,
+                                    std::uint64_t content_length) {
+    auto deleted = done(database.statement("DELETE FROM message WHERE number = ?", column(number)));
+    if (!deleted) return deleted;
+    if (content_length > kSmallContent) {
+        return done(database.statement("INSERT OR IGNORE INTO garbage VALUES(?)", column(number)));
+    }
+    return done(database.statement("DELETE FROM content WHERE id = ?", content_id(number, 0)));
 }
 
 Result<std::vector<QueuedRecipient>> read_recipients(Database& database, std::uint64_t number,

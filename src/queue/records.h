@@ -63,6 +63,9 @@ Result<std::vector<StoredMessage>> read_waiting(Database&, std::string_view acco
                                                 std::uint64_t after, std::size_t limit);
 /// Removes the message's row and recipients; content becomes garbage.
 Result<void> delete_message(Database&, std::uint64_t number);
+/// The same for a message whose recipients' rows are gone and whose content nobody reads any more:
+/// a small one's content goes at once, which costs less than remembering it as garbage.
+Result<void> delete_settled_message(Database&, std::uint64_t number, std::uint64_t content_length);
 
 /// By ordinal.
 Result<std::vector<QueuedRecipient>> read_recipients(Database&, std::uint64_t number,

@@ -124,13 +124,16 @@ struct Setting {
 
 // mmap: an I/O error under it is a SIGBUS, not an error code. secure_delete=FAST (2): the full mode
 // some distributions compile in would write 20 MB of log to delete 20 MB.
+// cache_size: with small mail 512 KB of pages already miss as seldom as 8 MB do (0.7 reads a
+// message, all of them the checkpoint's own); the rest of the 2 MB is for large pieces and for the
+// upper levels of an index over a million messages.
 constexpr Setting kSettings[] = {
     {"PRAGMA synchronous = FULL", "PRAGMA synchronous", "2"},
     {"PRAGMA foreign_keys = ON", "PRAGMA foreign_keys", "1"},
     {"PRAGMA trusted_schema = OFF", "PRAGMA trusted_schema", "0"},
     {"PRAGMA secure_delete = FAST", "PRAGMA secure_delete", "2"},
     {"PRAGMA temp_store = MEMORY", "PRAGMA temp_store", "2"},
-    {"PRAGMA cache_size = -8192", "PRAGMA cache_size", "-8192"},
+    {"PRAGMA cache_size = -2048", "PRAGMA cache_size", "-2048"},
 };
 constexpr Setting kFileSettings[] = {
     {"PRAGMA journal_mode = WAL", "PRAGMA journal_mode", "wal"},

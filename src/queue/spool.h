@@ -149,6 +149,8 @@ public:
     virtual Result<void> checkpoint(bool idle) = 0;
     /// Checks the whole database; the error says what is damaged.
     virtual Result<void> check() = 0;
+    /// Nothing has been asked for a while: gives back memory that was worth having under load.
+    virtual void rest() = 0;
 };
 
 }  // namespace postrider::queue

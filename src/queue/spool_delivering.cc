@@ -225,8 +225,10 @@ Result<Settled> SqliteSpool::settle(const Settlement& settlement) {
         if (done) done = add_reports(settlement);
         if (!done) return Unexpected(done.error());
         if (standing.recipients == 0) {
-            done = erase(number, standing.place);
+            const std::uint64_t length = (*message)->lease.content_length;
+            done = delete_settled_message(*database_, number, length);
             if (!done) return Unexpected(done.error());
+            --counts_[static_cast<std::size_t>(standing.place)];
             leases_.set(number, std::nullopt);
             return settled;
         }

@@ -8,19 +8,30 @@
 namespace postrider::queue {
 namespace {
 
+/// How much may come in before the file system is asked again.
+constexpr std::uint64_t kRoomTrusted = 4ULL * 1024 * 1024;
+
 Error invalid(std::uint64_t number, std::string_view why) {
     return {ErrorCode::Invalid, "message " + std::to_string(number) + ": " + std::string(why)};
 }
 
 }  // namespace
 
-Result<void> SqliteSpool::check_room() const {
+/// Asks the file system once for many messages: what it had left, less what has come in since.
+Result<void> SqliteSpool::check_room(std::size_t bytes) {
+    takes_mail_ = true;
     if (in_memory_) return {};
-    const auto space = free_space(options_.directory);
-    if (!space) return Unexpected(space.error());
-    if (*space >= options_.free_space_floor) return {};
-    return Unexpected(ErrorCode::DiskFull, options_.directory.string() + ": only " +
-                                               std::to_string(*space / 1024) + " KB left");
+    if (room_ < bytes) {
+        const auto space = free_space(options_.directory);
+        if (!space) return Unexpected(space.error());
+        if (*space < options_.free_space_floor) {
+            return Unexpected(ErrorCode::DiskFull, options_.directory.string() + ": only " +
+                                                       std::to_string(*space / 1024) + " KB left");
+        }
+        room_ = bytes + std::min(*space - options_.free_space_floor, kRoomTrusted);
+    }
+    room_ -= bytes;
+    return {};
 }
 
 Result<void> SqliteSpool::store_piece(std::uint64_t number, std::uint32_t piece,
@@ -38,7 +49,7 @@ Result<void> SqliteSpool::append(std::uint64_t number, std::uint32_t piece,
     if (number > kNumberMax || piece >= kPiecesMax - 1) {
         return Unexpected(invalid(number, "too large"));
     }
-    if (auto room = check_room(); !room) return room;
+    if (auto room = check_room(bytes.size()); !room) return room;
     return whole([&]() -> Result<void> {
         const auto length = static_cast<std::int64_t>(bytes.size());
         const auto row = static_cast<std::int64_t>(number);
@@ -92,7 +103,7 @@ Result<void> SqliteSpool::commit(const NewMessage& message, std::uint32_t piece,
             return Unexpected(invalid(number, "content does not have its checksum"));
         }
     }
-    if (auto room = check_room(); !room) return room;
+    if (auto room = check_room(last_piece.size()); !room) return room;
     return whole([&]() -> Result<void> {
         auto done = finish_receiving(message, piece, last_piece.size());
         // The last piece may be empty when the content ended with the one before.

@@ -12,7 +12,7 @@ namespace {
 
 /// The log file never gets smaller than this, so that outcomes can be recorded with no byte free
 /// (R6): blocks of the file are used again after each checkpoint.
-constexpr std::int64_t kWalReserve = 4LL * 1024 * 1024;
+constexpr std::int64_t kLogReserve = 4LL * 1024 * 1024;
 constexpr int kFramesWhenBusy = 2000;
 constexpr int kFramesWhenIdle = 256;
 /// Bounds the check after an unclean stop to about a second (in thousands of SQLite's steps).
@@ -67,6 +67,7 @@ SqliteSpool::~SqliteSpool() {
 
 Result<void> SqliteSpool::start() {
     if (auto done = connect(); !done) return done;
+    if (auto done = reserve_log(); !done) return done;
     const auto clean = database_->query_integer("SELECT stopped_cleanly FROM state");
     if (!clean) return Unexpected(clean.error());
     if (*clean == 0) {
@@ -75,10 +76,7 @@ Result<void> SqliteSpool::start() {
     }
     if (auto done = drop_unfinished(); !done) return done;
     if (auto done = count_places(); !done) return done;
-    if (in_memory_) return {};
-    if (auto grown = grow_wal(); !grown && log_) {
-        log_->warning("no reserve for a full disk: " + grown.error().message);
-    }
+    rest();
     return {};
 }
 
@@ -150,25 +148,37 @@ Result<void> SqliteSpool::count_places() {
     return {};
 }
 
-/// Writes a large row and deletes it again, which leaves allocated blocks in the log and free pages
-/// in the database. Both steps are committed: pages that a transaction frees itself are never
-/// written.
-Result<void> SqliteSpool::grow_wal() {
+/// Zeros behind the frames of the log end it as the end of the file does, and are overwritten by
+/// the next ones. An empty database would take its log for a stranger's: it has its tables by now.
+Result<void> SqliteSpool::reserve_log() {
+    if (in_memory_) return {};
     std::error_code failed;
     const auto size = std::filesystem::file_size(log_file(options_), failed);
-    if (!failed && static_cast<std::int64_t>(size) >= kWalReserve) return {};
+    if (!failed && static_cast<std::int64_t>(size) >= kLogReserve) return {};
     const auto space = free_space(options_.directory);
     if (!space) return Unexpected(space.error());
+    Result<void> extended;
     if (*space < options_.free_space_floor) {
-        return Unexpected(ErrorCode::DiskFull, options_.directory.string() + ": too little space");
+        extended =
+            Unexpected(ErrorCode::DiskFull, options_.directory.string() + ": too little space");
+    } else {
+        database_.reset();
+        extended = extend_with_zeros(log_file(options_), kLogReserve, options_.vfs);
+        if (auto done = connect(); !done) return done;
     }
-    const auto inserted =
-        database_->statement("INSERT INTO content VALUES(0, zeroblob(?))", kWalReserve).run();
-    if (!inserted) return Unexpected(inserted.error());
-    if (auto done = database_->execute("DELETE FROM content WHERE id = 0"); !done) return done;
-    const auto copied = database_->checkpoint();
-    if (!copied) return Unexpected(copied.error());
+    if (!extended && log_) {
+        log_->warning("no reserve for a full disk: " + extended.error().message);
+    }
     return {};
+}
+
+void SqliteSpool::rest() {
+    if (!is_broken() && !open_) database_->release_memory();
+}
+
+/// On a full disk a log that has been copied can be written anew from its beginning.
+void SqliteSpool::make_room(const Error& error) {
+    if (error.code == ErrorCode::DiskFull && !in_memory_) (void)database_->checkpoint();
 }
 
 void SqliteSpool::stop_cleanly() {
@@ -188,8 +198,10 @@ Result<void> SqliteSpool::usable() const {
 Result<void> SqliteSpool::begin() {
     POSTRIDER_CHECK(!open_);
     if (auto good = usable(); !good) return good;
-    if (auto begun = database_->execute("BEGIN"); !begun) return begun;
+    if (auto begun = database_->perform("BEGIN"); !begun) return begun;
     open_ = true;
+    takes_mail_ = false;
+    room_ = 0;
     counts_before_ = counts_;
     changes_before_ = database_->total_changes();
     return {};
@@ -202,22 +214,21 @@ Result<void> SqliteSpool::commit_transaction() {
     if (spoilt_) {
         const Error error = *std::exchange(spoilt_, std::nullopt);
         forget_transaction();
+        make_room(error);
         return Unexpected(error);
     }
-    Result<void> committed;
     const bool wrote = database_->total_changes() != changes_before_;
-    if (wrote) committed = database_->execute("UPDATE state SET serial = serial + 1");
-    if (committed) {
-        committed = database_->execute("COMMIT");
-        if (committed) {
-            if (wrote) ++serial_;
-            leases_.keep();
-            return {};
-        }
-    } else {
-        if (database_->in_transaction()) (void)database_->execute("ROLLBACK");
+    if (auto prepared = prepare_commit(wrote); !prepared) {
+        if (database_->in_transaction()) (void)database_->perform("ROLLBACK");
         forget_transaction();
-        return committed;
+        make_room(prepared.error());
+        return prepared;
+    }
+    const auto committed = database_->perform("COMMIT");
+    if (committed) {
+        if (wrote) ++serial_;
+        leases_.keep();
+        return {};
     }
     // From here to the end of resolve() nobody knows whether it holds (R3, R4).
     const auto holds = resolve();
@@ -228,6 +239,16 @@ Result<void> SqliteSpool::commit_transaction() {
     if (!*holds) return committed;
     if (log_) log_->warning("recovered a commit that had answered: " + committed.error().message);
     return {};
+}
+
+Result<void> SqliteSpool::prepare_commit(bool wrote) {
+    if (!wrote) return {};
+    if (!in_memory_) {
+        const auto room = database_->allocate();
+        // Outcomes find their place in what is allocated already, in most cases.
+        if (!room && takes_mail_) return room;
+    }
+    return database_->perform("UPDATE state SET serial = serial + 1");
 }
 
 /// In memory, back to where the transaction began. The connection has done so already.
@@ -280,13 +301,14 @@ Result<bool> SqliteSpool::reopen() {
 Result<void> SqliteSpool::begin_call() {
     if (auto good = usable(); !good) return good;
     POSTRIDER_CHECK(open_);
-    return database_->execute("SAVEPOINT call");
+    return database_->perform("SAVEPOINT call");
 }
 
 void SqliteSpool::undo_call(const Counts& counts, LeaseBook::Mark mark, const Error& error) {
     // A full disk or an I/O error may have undone everything, calls before this one included.
     bool undone = database_->in_transaction();
-    if (undone) undone = database_->execute("ROLLBACK TO call; RELEASE call").has_value();
+    if (undone)
+        undone = database_->perform("ROLLBACK TO call") && database_->perform("RELEASE call");
     if (!undone) {
         if (database_->in_transaction()) (void)database_->execute("ROLLBACK");
         spoilt_ = error;

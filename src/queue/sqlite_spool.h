@@ -79,6 +79,7 @@ public:
     Result<bool> collect_garbage() override;
     Result<void> checkpoint(bool idle) override;
     Result<void> check() override;
+    void rest() override;
 
 private:
     using Counts = std::array<std::uint64_t, kPlaceCount>;
@@ -88,7 +89,8 @@ private:
     Result<void> drop_unfinished();
     Result<void> check_tables();
     Result<void> count_places();
-    Result<void> grow_wal();
+    Result<void> reserve_log();
+    void make_room(const Error&);
     Result<bool> resolve();
     Result<std::int64_t> stored_serial();
     void forget_transaction();
@@ -100,9 +102,10 @@ private:
     Result<void> begin_call();
     void undo_call(const Counts&, LeaseBook::Mark, const Error&);
     Result<void> usable() const;
+    Result<void> prepare_commit(bool wrote);
 
     // Receiving.
-    Result<void> check_room() const;
+    Result<void> check_room(std::size_t bytes);
     Result<void> store_piece(std::uint64_t number, std::uint32_t piece, std::string_view bytes);
     Result<void> finish_receiving(const NewMessage&, std::uint32_t piece, std::uint64_t last);
     Result<void> add(const NewMessage&);
@@ -150,6 +153,8 @@ private:
     std::optional<Error> spoilt_;
     Counts counts_before_{};
     std::int64_t changes_before_ = 0;
+    bool takes_mail_ = false;  ///< Content came in, so that it may be refused.
+    std::uint64_t room_ = 0;   ///< Bytes that may still come in before the disk is asked again.
     std::int64_t serial_ = 0;  ///< Of the last transaction that is known to hold.
 };
 
@@ -160,7 +165,7 @@ auto SqliteSpool::whole(Body body) -> decltype(body()) {
     const LeaseBook::Mark mark = leases_.mark();
     auto result = body();
     if (result) {
-        auto released = database_->execute("RELEASE call");
+        auto released = database_->perform("RELEASE call");
         if (released) return result;
         result = Unexpected(released.error());
     }

@@ -17,6 +17,8 @@ constexpr std::size_t kUncommittedMax = 4UL * 1024 * 1024;
 /// Removed messages after which their content is deleted even though calls are waiting.
 constexpr std::size_t kGarbageMax = 256;
 constexpr auto kIdleAfter = std::chrono::milliseconds{20};
+/// After so long without a call the memory that the work took is given back.
+constexpr auto kRestAfter = std::chrono::seconds{2};
 constexpr Duration kReopenMin = std::chrono::milliseconds{200};
 constexpr Duration kReopenMax = std::chrono::seconds{10};
 
@@ -111,6 +113,13 @@ void StorageThread::work() {
                 changed_.wait_for(lock, reopen_delay_, some_work);
             } else if (untidy) {
                 changed_.wait_for(lock, kIdleAfter, some_work);
+            } else if (!rested_) {
+                rested_ = !changed_.wait_for(lock, kRestAfter, some_work);
+                if (!rested_) continue;
+                lock.unlock();
+                spool_->rest();
+                lock.lock();
+                continue;
             } else {
                 changed_.wait(lock, some_work);
             }
@@ -122,6 +131,7 @@ void StorageThread::work() {
             waiting_.pop_front();
         }
         lock.unlock();
+        rested_ = false;
         if (jobs.empty()) {
             tidy();
         } else {

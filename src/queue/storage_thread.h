@@ -109,6 +109,7 @@ private:
     std::size_t garbage_ = 1;  ///< Unknown at the start.
     bool wrote_ = true;
     bool complained_ = false;
+    bool rested_ = true;  ///< Nothing has been done since the spool gave its memory back.
     Duration reopen_delay_;
     MonotonicTime reopen_at_{};
 

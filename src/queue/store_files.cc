@@ -77,6 +77,34 @@ int write_again(sqlite3_file* file) {
     return file->pMethods->xSync(file, SQLITE_SYNC_FULL);
 }
 
+int extend(sqlite3_file* file, sqlite3_int64 size) {
+    sqlite3_int64 at = 0;
+    if (const int code = file->pMethods->xFileSize(file, &at); code != SQLITE_OK) return code;
+    const std::vector<char> zeros(64UL * 1024);
+    while (at < size) {
+        const int length = static_cast<int>(
+            std::min<sqlite3_int64>(size - at, static_cast<sqlite3_int64>(zeros.size())));
+        const int code = file->pMethods->xWrite(file, zeros.data(), length, at);
+        if (code != SQLITE_OK) return code;
+        at += length;
+    }
+    return file->pMethods->xSync(file, SQLITE_SYNC_FULL);
+}
+
+template <typename Body>
+Result<void> with_log_file(const std::filesystem::path& path, const std::string& vfs_name,
+                           Body body) {
+    sqlite3_vfs* vfs = sqlite3_vfs_find(vfs_name.empty() ? nullptr : vfs_name.c_str());
+    if (vfs == nullptr) return Unexpected(ErrorCode::Invalid, "no file layer " + vfs_name);
+    const VfsFile file(vfs);
+    int code =
+        vfs->xOpen(vfs, path.c_str(), file.get(), SQLITE_OPEN_READWRITE | SQLITE_OPEN_WAL, nullptr);
+    if (code == SQLITE_OK) code = body(file.get());
+    if (code == SQLITE_OK) return {};
+    return Unexpected(code == SQLITE_FULL ? ErrorCode::DiskFull : ErrorCode::Io,
+                      "write " + path.string() + ": " + sqlite3_errstr(code));
+}
+
 }  // namespace
 
 Result<void> check_directory(const std::filesystem::path& directory) {
@@ -153,19 +181,16 @@ Result<std::uint64_t> free_space(const std::filesystem::path& directory) {
     return static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
 }
 
-Result<void> write_again_and_sync(const std::filesystem::path& path, const std::string& vfs_name) {
-    sqlite3_vfs* vfs = sqlite3_vfs_find(vfs_name.empty() ? nullptr : vfs_name.c_str());
-    if (vfs == nullptr) return Unexpected(ErrorCode::Invalid, "no file layer " + vfs_name);
-    int exists = 0;
-    vfs->xAccess(vfs, path.c_str(), SQLITE_ACCESS_EXISTS, &exists);
-    if (exists == 0) return {};
-    const VfsFile file(vfs);
-    int code =
-        vfs->xOpen(vfs, path.c_str(), file.get(), SQLITE_OPEN_READWRITE | SQLITE_OPEN_WAL, nullptr);
-    if (code == SQLITE_OK) code = write_again(file.get());
-    if (code == SQLITE_OK) return {};
-    return Unexpected(code == SQLITE_FULL ? ErrorCode::DiskFull : ErrorCode::Io,
-                      "write " + path.string() + " again: " + sqlite3_errstr(code));
+Result<void> extend_with_zeros(const std::filesystem::path& path, std::int64_t size,
+                               const std::string& vfs) {
+    if (auto done = prepare_file(path); !done) return done;
+    return with_log_file(path, vfs, [&](sqlite3_file* file) { return extend(file, size); });
+}
+
+Result<void> write_again_and_sync(const std::filesystem::path& path, const std::string& vfs) {
+    std::error_code unknown;
+    if (!std::filesystem::exists(path, unknown)) return {};
+    return with_log_file(path, vfs, write_again);
 }
 
 }  // namespace postrider::queue

@@ -31,6 +31,11 @@ Result<void> occupy_standard_descriptors();
 /// Bytes that we may still use on that file system.
 Result<std::uint64_t> free_space(const std::filesystem::path& directory);
 
+/// Makes the file at least `size` bytes long, allocated and synced, by zeros at its end; creates it
+/// with mode 0600. Through SQLite's file layer `vfs`. Call only while no connection is open.
+Result<void> extend_with_zeros(const std::filesystem::path& file, std::int64_t size,
+                               const std::string& vfs);
+
 /// Writes every byte of the file again and syncs it, through SQLite's file layer `vfs`. After a
 /// failed sync the kernel takes the pages for clean, and no later sync would write them (R5): this
 /// makes them dirty again, so that success means what it says. Call only while no connection is

@@ -25,7 +25,7 @@ namespace {
 
 constexpr int kConfigurationStatus = 78;
 constexpr std::chrono::seconds kStopGrace{5};  ///< For sessions, when the machine goes down.
-/// For sessions, when others are there already to take new ones: none of them need be disturbed.
+/// For sessions, when others are there already to take new ones; then they end with their message.
 constexpr std::chrono::seconds kRetirementGrace{60};
 
 /// All that lives in this process, in the order in which it must go.
@@ -40,7 +40,7 @@ public:
           dialogue_(dialogue_options(config, cleanup_.rewrite, log.named("smtpd"))),
           session_(smtpd_session_options(config)),
           submission_(submission_options(config, log.named("pickup"))),
-          services_{dialogue_, session_, cleanup_, inbox_, timers_, log_, {}},
+          services_{dialogue_, session_, cleanup_, inbox_, timers_, log_},
           server_(context_.get_executor(), services_, submission_,
                   server_options(config, log.named("smtpd"))),
           tasks_(context_.get_executor(), log) {}
@@ -72,15 +72,18 @@ private:
             if (note->kind == Note::Kind::Drop) {
                 tasks_.spawn(take_drop(std::move(note->fd), note->number, note->text), "maildrop");
             }
-            if (note->kind == Note::Kind::Stop && !std::exchange(stopping_, true)) {
-                tasks_.spawn(finish(note->number != 0 ? kRetirementGrace : kStopGrace), "stop");
-            }
+            if (note->kind == Note::Kind::Stop) tasks_.spawn(finish(note->number != 0), "stop");
         }
     }
 
-    // Notes are heeded meanwhile: sessions that wait for a new courier need the channel to it.
-    net::Awaitable<void> finish(std::chrono::seconds grace) {
-        co_await server_.stop(timers_.now() + grace);
+    // Notes are heeded meanwhile: sessions that wait for a new courier need the channel to it, and
+    // an intake that retires may be told to stop after all.
+    net::Awaitable<void> finish(bool retiring) {
+        if (retiring) {
+            co_await server_.retire(timers_.now() + kRetirementGrace);
+        } else {
+            co_await server_.stop(timers_.now() + kStopGrace);
+        }
         context_.stop();
     }
 
@@ -107,7 +110,6 @@ private:
     intake::Services services_;
     intake::SmtpServer server_;
     net::TaskGroup tasks_;
-    bool stopping_ = false;
 };
 
 }  // namespace

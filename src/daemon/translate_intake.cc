@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <memory>
 
+#include <sys/resource.h>
+
 #include "daemon/accounts.h"
 #include "daemon/translate.h"
 #include "message/rewrite.h"
@@ -35,6 +37,22 @@ std::function<intake::RecipientClass(const mail::Address&)> recipient_classes(
     };
 }
 
+/// Every session takes a descriptor, and there may be fewer than we would like.
+void fit_descriptors(intake::ServerOptions& options) {
+    constexpr rlim_t ours = 32;  // The log, the doors, the channel, a reserve.
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
+    const rlim_t wanted = options.session_limit + options.submission_limit + ours;
+    if (limit.rlim_cur < wanted) {
+        limit.rlim_cur = std::min(limit.rlim_max, wanted);
+        ::setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (limit.rlim_cur >= wanted) return;
+    const std::size_t left = limit.rlim_cur > ours + 6 ? limit.rlim_cur - ours : 6;
+    options.submission_limit = left / 3;
+    options.session_limit = left - options.submission_limit;
+}
+
 }  // namespace
 
 intake::DialogueOptions dialogue_options(const config::Config& config,
@@ -66,7 +84,6 @@ intake::SessionOptions smtpd_session_options(const config::Config& config) {
     intake::SessionOptions options;
     options.smtpd_timeout = config.time("smtpd_timeout");
     options.smtpd_error_sleep_time = config.time("smtpd_error_sleep_time");
-    options.smtpd_min_data_rate = static_cast<std::uint64_t>(config.integer("smtpd_min_data_rate"));
     options.line_length_limit = size(config, "line_length_limit");
     return options;
 }
@@ -74,6 +91,8 @@ intake::SessionOptions smtpd_session_options(const config::Config& config) {
 intake::ServerOptions server_options(const config::Config& config, const Log& log) {
     intake::ServerOptions options;
     options.client_session_limit = size(config, "smtpd_client_connection_count_limit");
+    options.min_data_rate = static_cast<std::uint64_t>(config.integer("smtpd_min_data_rate"));
+    fit_descriptors(options);
     auto networks = std::make_shared<table::MatchList>(open_match_list(config, "mynetworks", log));
     options.is_trusted = [networks](const std::string& address) {
         const auto match = networks->matches_address(address);

@@ -1,6 +1,5 @@
 #include "intake/input_buffer.h"
 
-#include <algorithm>
 #include <cstring>
 
 #include "core/check.h"
@@ -17,15 +16,28 @@ bool InputBuffer::has_line() const {
     return buffered().find('\n') != std::string_view::npos;
 }
 
-net::Awaitable<Result<void>> InputBuffer::fill(std::size_t room, MonotonicTime deadline) {
-    if (begin_ > 0) {
-        std::memmove(bytes_.data(), bytes_.data() + begin_, end_ - begin_);
-        end_ -= begin_;
-        begin_ = 0;
+void InputBuffer::make_room(std::size_t room) {
+    const std::size_t kept = end_ - begin_;
+    if (capacity_ < kept + room) {
+        capacity_ = kept + room;
+        auto larger = std::make_unique_for_overwrite<char[]>(capacity_);
+        std::memcpy(larger.get(), bytes_.get() + begin_, kept);
+        bytes_ = std::move(larger);
+    } else if (begin_ > 0) {
+        std::memmove(bytes_.get(), bytes_.get() + begin_, kept);
     }
-    if (bytes_.size() < end_ + room) bytes_.resize(end_ + room);
-    const std::span<char> into(bytes_.data() + end_, bytes_.size() - end_);
+    begin_ = 0;
+    end_ = kept;
+}
+
+net::Awaitable<Result<void>> InputBuffer::fill(std::size_t room, MonotonicTime deadline) {
+    make_room(room);
+    const std::span<char> into(bytes_.get() + end_, capacity_ - end_);
+    waiting_ = true;
+    slot_.wait_begins(timers_.now());
     auto size = co_await stream_.read_some(into, deadline);
+    slot_.wait_ended(timers_.now(), size ? *size : 0);
+    waiting_ = false;
     if (!size) co_return Unexpected(std::move(size).error());
     if (*size == 0) co_return Unexpected(ErrorCode::Connection, "read: closed by the peer");
     end_ += *size;

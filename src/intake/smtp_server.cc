@@ -9,8 +9,15 @@
 namespace postrider::intake {
 namespace {
 
-/// How long a client that is turned away may take to read why.
+/// How long a session that is cancelled may take to end.
 constexpr std::chrono::seconds kFarewell{2};
+/// How long a client waits for a place, and how often it looks for one.
+constexpr std::chrono::seconds kRoomPatience{10};
+constexpr std::chrono::milliseconds kRoomPause{20};
+/// How often a retired server looks for clients that do not get on, and for how long: no message
+/// may take longer.
+constexpr std::chrono::seconds kRetiredPause{5};
+constexpr std::chrono::hours kRetiredMax{1};
 
 /// Whether the client has sent something already, before it can have seen a greeting.
 bool has_talked(const net::SocketStream& stream) {
@@ -20,26 +27,6 @@ bool has_talked(const net::SocketStream& stream) {
 
 }  // namespace
 
-/// One session's place in the counts.
-class SmtpServer::Slot {
-public:
-    Slot(SmtpServer& server, std::string key) : server_(server), key_(std::move(key)) {
-        ++server_.session_count_;
-        ++server_.sessions_of_[key_];
-    }
-    Slot(const Slot&) = delete;
-    Slot& operator=(const Slot&) = delete;
-    ~Slot() {
-        --server_.session_count_;
-        const auto found = server_.sessions_of_.find(key_);
-        if (--found->second == 0) server_.sessions_of_.erase(found);
-    }
-
-private:
-    SmtpServer& server_;
-    std::string key_;
-};
-
 SmtpServer::SmtpServer(boost::asio::any_io_executor executor, const Services& services,
                        const SubmissionOptions& submission, ServerOptions options)
     : services_(services),
@@ -47,15 +34,18 @@ SmtpServer::SmtpServer(boost::asio::any_io_executor executor, const Services& se
       options_(std::move(options)),
       log_(services.log.named("smtpd")),
       executor_(executor),
-      tasks_(executor, log_) {
-    services_.is_crowded = [this] { return session_count_ >= options_.crowded_count; };
-}
+      sessions_(options_.session_limit, options_.min_data_rate),
+      submissions_(options_.submission_limit, options_.min_data_rate),
+      tasks_(executor, log_) {}
 
 SmtpServer::~SmtpServer() = default;
 
 Result<void> SmtpServer::listen(UniqueFd socket, Door door) {
     auto listener = net::Listener::adopt(executor_, std::move(socket), services_.timers, log_);
     if (!listener) return Unexpected(std::move(listener).error());
+    // Without descriptors, too, somebody must go before the next can come.
+    (*listener)->on_shortage(
+        [this, door] { slots(door).evict_slowest(services_.timers.now(), Slots::kLagMin); });
     listeners_.push_back(std::shared_ptr<net::Listener>(*std::move(listener)));
     tasks_.spawn(accept_all(listeners_.back(), door), "accept");
     return {};
@@ -69,8 +59,25 @@ net::Awaitable<void> SmtpServer::accept_all(std::shared_ptr<net::Listener> liste
             co_return;
         }
         std::string name = (*stream)->remote().address;
-        tasks_.spawn(serve(*std::move(stream), door), std::move(name));
+        const bool room = co_await find_room(slots(door));
+        if (room) {
+            tasks_.spawn(serve(*std::move(stream), door), std::move(name));
+        } else {
+            co_await turn_away(**stream, name, door);
+        }
     }
+}
+
+/// The next client waits here, and those behind it in the kernel's queue: a burst of honest clients
+/// is served in turn.
+net::Awaitable<bool> SmtpServer::find_room(Slots& slots) {
+    const MonotonicTime deadline = services_.timers.now() + kRoomPatience;
+    for (MonotonicTime now; (now = services_.timers.now()) < deadline;) {
+        if (slots.make_room(now)) co_return true;
+        auto slept = co_await services_.timers.sleep_until(now + kRoomPause);
+        if (!slept) co_return false;
+    }
+    co_return false;
 }
 
 net::Awaitable<void> SmtpServer::serve(std::unique_ptr<net::SocketStream> stream, Door door) {
@@ -79,48 +86,40 @@ net::Awaitable<void> SmtpServer::serve(std::unique_ptr<net::SocketStream> stream
     const std::string address = stream->remote().address;
     const bool trusted = options_.is_trusted ? options_.is_trusted(address)
                                              : network_client(address, false).name == "localhost";
-    const std::string key = peer ? "uid:" + std::to_string(uid) : address;
+    std::string key = peer ? "uid:" + std::to_string(uid) : address;
     // As smtpd_client_event_limit_exceptions has it, mynetworks is bound by the total alone.
     const std::size_t limit = peer      ? options_.uid_session_limit
                               : trusted ? 0
                                         : options_.client_session_limit;
-    if (!has_room(key, limit)) {
+    if (limit != 0 && slots(door).count_of(key) >= limit) {
         co_await turn_away(*stream, address, door);
         co_return;
     }
-    const Slot slot(*this, key);
+    Slot slot(slots(door), std::move(key));
     if (door == Door::Submit) {
-        co_await serve_submission(*stream, uid, services_, submission_);
+        co_await serve_submission(*stream, uid, services_, submission_, slot);
         co_return;
     }
     Client client = peer ? local_client(uid) : network_client(address, trusted);
     const bool talked =
         !peer && services_.dialogue.smtpd_forbid_unauth_pipelining && has_talked(*stream);
-    SmtpSession session(*stream, std::move(client), services_);
+    SmtpSession session(*stream, std::move(client), services_, slot);
     co_await session.run(talked);
-}
-
-bool SmtpServer::has_room(const std::string& key, std::size_t limit) const {
-    if (session_count_ >= options_.session_limit) return false;
-    const auto found = sessions_of_.find(key);
-    return limit == 0 || found == sessions_of_.end() || found->second < limit;
 }
 
 net::Awaitable<void> SmtpServer::turn_away(net::SocketStream& stream, const std::string& address,
                                            Door door) {
     std::string bytes;
     if (door == Door::Submit) {
-        SubmissionAnswer answer;
-        answer.text = "mail system is busy, try again later";
-        answer.is_temporary = true;
-        bytes = encode_answer(answer);
+        bytes = encode_answer(busy_answer());
     } else {
         const std::string who = address.empty() ? "local" : address;
         log_.warning("connection limit exceeded: " + who);
         bytes = smtp::wire(smtp::Reply(421, "4.3.2 " + services_.dialogue.myhostname +
                                                 " Error: too many connections from " + who));
     }
-    (void)co_await net::write(stream, bytes, services_.timers.now() + kFarewell);
+    // An empty socket takes so little at once.
+    (void)co_await net::write(stream, bytes, services_.timers.now());
     stream.close();
 }
 
@@ -136,6 +135,24 @@ net::Awaitable<void> SmtpServer::stop(MonotonicTime deadline) {
     if (joined) co_return;
     tasks_.cancel();
     (void)co_await tasks_.join(deadline + kFarewell);
+}
+
+net::Awaitable<void> SmtpServer::retire(MonotonicTime patience) {
+    for (const auto& listener : listeners_) listener->close();
+    auto joined = co_await tasks_.join(patience);
+    if (joined || joined.error().code != ErrorCode::Timeout) co_return;
+    sessions_.retire();
+    submissions_.retire();
+    const MonotonicTime last = patience + kRetiredMax;
+    while (services_.timers.now() < last) {
+        joined = co_await tasks_.join(services_.timers.now() + kRetiredPause);
+        if (joined || joined.error().code != ErrorCode::Timeout) co_return;
+        for (Slots* slots : {&sessions_, &submissions_}) {
+            while (slots->evict_slowest(services_.timers.now(), kRetiredLag)) {
+            }
+        }
+    }
+    co_await stop(last);
 }
 
 }  // namespace postrider::intake

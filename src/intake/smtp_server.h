@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +12,7 @@
 
 #include "core/log.h"
 #include "core/unique_fd.h"
+#include "intake/slots.h"
 #include "intake/smtp_session.h"
 #include "intake/submission.h"
 #include "net/listener.h"
@@ -21,16 +21,19 @@
 namespace postrider::intake {
 
 struct ServerOptions {
-    std::size_t session_limit = 200;        ///< In all.
-    std::size_t uid_session_limit = 50;     ///< Of one local user.
+    std::size_t session_limit = 200;        ///< On the SMTP doors, together.
+    std::size_t submission_limit = 100;     ///< On the sendmail command's: nobody else's.
+    std::size_t uid_session_limit = 50;     ///< Of one local user, on either kind of door.
     std::size_t client_session_limit = 50;  ///< smtpd_client_connection_count_limit; 0 is none.
-    /// Slots are short, and patience too, once this many of all are taken.
-    std::size_t crowded_count = 180;
+    /// smtpd_min_data_rate, bytes a second: who keeps it need not make room for others.
+    std::uint64_t min_data_rate = 500;
     /// Whether the address, without brackets, is in mynetworks. Empty: loopback is.
     std::function<bool(const std::string& address)> is_trusted;
 };
 
-/// Owns the listeners and the sessions. At a bound the client hears 421, before any work for it.
+/// Owns the listeners and the sessions. When all places are taken, the client that lags most makes
+/// room for the next; if none lags, the next waits, in the kernel's queue, for a while. At a bound
+/// of its own a client hears 421, before any work for it.
 class SmtpServer {
 public:
     enum class Door : std::uint8_t {
@@ -38,7 +41,7 @@ public:
         Submit,  ///< The sendmail command's socket.
     };
 
-    /// All must outlive it. `is_crowded` of the services is replaced by this server's own.
+    /// All must outlive it.
     SmtpServer(boost::asio::any_io_executor executor, const Services& services,
                const SubmissionOptions& submission, ServerOptions options);
     ~SmtpServer();
@@ -50,26 +53,28 @@ public:
 
     /// Accepts no more, lets sessions end until the deadline, then cancels them.
     net::Awaitable<void> stop(MonotonicTime deadline);
+    /// Accepts no more; another process does. Sessions end by themselves until `patience`. Then
+    /// each is ended after its transaction, and clients that lag by more than kRetiredLag at once.
+    net::Awaitable<void> retire(MonotonicTime patience);
 
-    std::size_t session_count() const { return session_count_; }
+    static constexpr Duration kRetiredLag = std::chrono::seconds{30};
 
 private:
-    class Slot;
-
     net::Awaitable<void> accept_all(std::shared_ptr<net::Listener> listener, Door door);
+    net::Awaitable<bool> find_room(Slots& slots);
     net::Awaitable<void> serve(std::unique_ptr<net::SocketStream> stream, Door door);
     net::Awaitable<void> turn_away(net::SocketStream& stream, const std::string& address,
                                    Door door);
-    bool has_room(const std::string& key, std::size_t limit) const;
+    Slots& slots(Door door) { return door == Door::Submit ? submissions_ : sessions_; }
 
-    Services services_;
+    const Services& services_;
     const SubmissionOptions& submission_;
     ServerOptions options_;
     Log log_;
     boost::asio::any_io_executor executor_;
     std::vector<std::shared_ptr<net::Listener>> listeners_;
-    std::size_t session_count_ = 0;
-    std::map<std::string, std::size_t> sessions_of_;  // By address or uid; none with zero.
+    Slots sessions_;
+    Slots submissions_;
     net::TaskGroup tasks_;
 };
 

@@ -18,12 +18,19 @@ constexpr std::size_t kRepliesMax = 64 * 1024;
 
 }  // namespace
 
-SmtpSession::SmtpSession(net::Stream& stream, Client client, const Services& services)
+SmtpSession::SmtpSession(net::Stream& stream, Client client, const Services& services, Slot& slot)
     : stream_(stream),
       services_(services),
+      slot_(slot),
       log_(services.log.named("smtpd")),
       dialogue_(services.dialogue, std::move(client), log_),
-      input_(stream) {}
+      input_(stream, services.timers, slot) {
+    slot_.on_farewell([this](Farewell farewell) { heed(farewell); });
+}
+
+SmtpSession::~SmtpSession() {
+    slot_.on_farewell({});
+}
 
 net::Awaitable<void> SmtpSession::run(bool talked_early) {
     log_.info("connect from " + dialogue_.client().label());
@@ -42,6 +49,7 @@ net::Awaitable<void> SmtpSession::run(bool talked_early) {
 
 net::Awaitable<Result<void>> SmtpSession::converse() {
     while (true) {
+        if (must_leave()) co_return Unexpected(ErrorCode::Cancelled, "asked to leave");
         if (dialogue_.is_exhausted()) {
             replies_ += smtp::wire(dialogue_.too_many_errors());
             co_return co_await flush();
@@ -228,6 +236,7 @@ net::Awaitable<Result<void>> SmtpSession::finish_message() {
         (void)co_await flush();
         co_return Unexpected(ErrorCode::Connection, "in doubt");
     }
+    if (std::holds_alternative<IncomingMessage::Committed>(outcome)) slot_.message_done();
     co_return co_await answer(reply_to(outcome));
 }
 
@@ -261,9 +270,24 @@ net::Awaitable<Result<void>> SmtpSession::answer(smtp::Reply reply) {
 }
 
 net::Awaitable<Result<void>> SmtpSession::flush() {
-    if (replies_.empty()) co_return Result<void>();
+    if (replies_.empty() || mute_) co_return Result<void>();
     const std::string text = std::exchange(replies_, {});
-    co_return co_await net::write(stream_, text, command_deadline());
+    slot_.wait_begins(services_.timers.now());
+    auto written = co_await net::write(stream_, text, command_deadline());
+    slot_.wait_ended(services_.timers.now(), 0);
+    mute_ = !written;
+    co_return written;
+}
+
+/// Waits that are interrupted end with Cancelled; between two commands must_leave() is asked.
+void SmtpSession::heed(Farewell farewell) {
+    farewell_ = farewell;
+    const bool idle = input_.is_waiting() && !dialogue_.in_transaction();
+    if (farewell == Farewell::Slow || idle) stream_.cancel();
+}
+
+bool SmtpSession::must_leave() const {
+    return farewell_ && (farewell_ == Farewell::Slow || !dialogue_.in_transaction());
 }
 
 /// The session ended before its time: says so in the log, and to a client that may still listen.
@@ -278,6 +302,9 @@ net::Awaitable<void> SmtpSession::leave(Error error) {
         reason = "too much input";
         reply = receiving_ ? smtp::Reply(552, "5.3.4 Error: message file too big")
                            : smtp::Reply(421, "4.7.0 " + host + " Error: command too long");
+    } else if (farewell_ == Farewell::Slow) {
+        reason = "too slow";
+        reply = smtp::Reply(421, "4.4.2 " + host + " Error: too slow");
     } else if (error.code == ErrorCode::Cancelled) {
         reason = "shutting down";
         reply = smtp::Reply(421, "4.3.2 " + host + " Service shutting down");
@@ -298,20 +325,15 @@ bool SmtpSession::is_oversized() const {
     return limit != 0 && content_bytes_ / 2 > limit;
 }
 
+/// Nobody who is shown the door is waited for.
 MonotonicTime SmtpSession::command_deadline() const {
-    return services_.timers.now() +
-           (is_crowded() ? services_.session.crowded_timeout : services_.session.smtpd_timeout);
+    const MonotonicTime now = services_.timers.now();
+    return farewell_ == Farewell::Slow ? now : now + services_.session.smtpd_timeout;
 }
 
 MonotonicTime SmtpSession::content_deadline() const {
-    const SessionOptions& options = services_.session;
-    MonotonicTime deadline = std::min(services_.timers.now() + options.smtpd_timeout,
-                                      content_begun_ + options.message_time_max);
-    if (is_crowded() && options.smtpd_min_data_rate > 0) {
-        const std::chrono::seconds allowed(60 + content_bytes_ / options.smtpd_min_data_rate);
-        deadline = std::min(deadline, content_begun_ + allowed);
-    }
-    return deadline;
+    return std::min(services_.timers.now() + services_.session.smtpd_timeout,
+                    content_begun_ + services_.session.message_time_max);
 }
 
 }  // namespace postrider::intake

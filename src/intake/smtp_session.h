@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +14,7 @@
 #include "intake/dialogue.h"
 #include "intake/incoming_message.h"
 #include "intake/input_buffer.h"
+#include "intake/slots.h"
 #include "message/cleanup.h"
 #include "net/stream.h"
 #include "net/timers.h"
@@ -24,13 +24,10 @@ namespace postrider::intake {
 
 /// Parameters of main.cf by their own names, and what reliability asks beyond them.
 struct SessionOptions {
-    Duration smtpd_timeout = std::chrono::seconds{300};   ///< For each command and each read.
-    Duration crowded_timeout = std::chrono::seconds{10};  ///< The same while slots are short.
+    Duration smtpd_timeout = std::chrono::seconds{300};  ///< For each command and each read.
     Duration smtpd_error_sleep_time = std::chrono::seconds{1};
     Duration message_time_max = std::chrono::hours{1};  ///< From DATA to the final dot.
-    /// While slots are short, content must come this fast, after the first minute.
-    std::uint64_t smtpd_min_data_rate = 500;  ///< Bytes a second.
-    std::size_t line_length_limit = 2048;     ///< Of a command.
+    std::size_t line_length_limit = 2048;               ///< Of a command.
 };
 
 /// What all sessions share. Everything must outlive them.
@@ -41,8 +38,6 @@ struct Services {
     queue::Inbox& inbox;
     net::Timers& timers;
     const Log& log;  ///< Any program name; smtpd, cleanup and pickup are taken from it.
-    /// Whether slots are short. May be empty.
-    std::function<bool()> is_crowded;
 };
 
 /// Speaks with one client until it leaves, or is made to. Replies to pipelined commands go out in
@@ -50,8 +45,11 @@ struct Services {
 /// returned.
 class SmtpSession {
 public:
-    /// Stream and services must outlive it.
-    SmtpSession(net::Stream& stream, Client client, const Services& services);
+    /// Stream, services and slot must outlive it.
+    SmtpSession(net::Stream& stream, Client client, const Services& services, Slot& slot);
+    ~SmtpSession();
+    SmtpSession(const SmtpSession&) = delete;
+    SmtpSession& operator=(const SmtpSession&) = delete;
 
     /// The whole session. `talked_early`: the client sent something before it could have seen the
     /// greeting. Closes the stream.
@@ -74,12 +72,14 @@ private:
     smtp::Reply reply_to(const IncomingMessage::Outcome& outcome);
     void forget_message();
     bool is_oversized() const;
-    bool is_crowded() const { return services_.is_crowded && services_.is_crowded(); }
+    void heed(Farewell farewell);
+    bool must_leave() const;
     MonotonicTime command_deadline() const;
     MonotonicTime content_deadline() const;
 
     net::Stream& stream_;
     const Services& services_;
+    Slot& slot_;
     Log log_;
     Dialogue dialogue_;
     InputBuffer input_;
@@ -90,6 +90,9 @@ private:
     std::uint64_t content_bytes_ = 0;
     MonotonicTime content_begun_;
     bool has_nul_ = false;
+
+    std::optional<Farewell> farewell_;
+    bool mute_ = false;  // A reply could not be sent whole: another must not follow.
 };
 
 }  // namespace postrider::intake

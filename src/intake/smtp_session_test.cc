@@ -143,7 +143,8 @@ struct World {
     Client client = network_client("127.0.0.1", true);
     bool talked_early = false;
     std::size_t packet_size = 64 * 1024;
-    Services services{dialogue, session, cleanup, inbox, timers, log, {}};
+    Services services{dialogue, session, cleanup, inbox, timers, log};
+    Slot slot;
 
     World() {
         dialogue.myhostname = "desk.example";
@@ -240,7 +241,7 @@ TEST_P(Dialog, GoesAsWritten) {
     ScriptedStream stream(std::move(steps));
     stream.packet_size = world.packet_size;
 
-    SmtpSession session(stream, world.client, world.services);
+    SmtpSession session(stream, world.client, world.services, world.slot);
     run(session.run(world.talked_early));
 
     stream.check_replies();
@@ -329,7 +330,7 @@ TEST(SmtpSession, SmugglingComesOutAsOneMessage) {
             stream.packet_size = static_cast<std::size_t>(1 + combinations % 5);
             world.dialogue.smtpd_forbid_unauth_pipelining = false;
 
-            SmtpSession session(stream, world.client, world.services);
+            SmtpSession session(stream, world.client, world.services, world.slot);
             run(session.run(false));
 
             stream.check_replies();
@@ -365,7 +366,7 @@ TEST(SmtpSession, AnswersAPipelinedFlightInOneWrite) {
                            {"S:", "250 2.1.5 Ok"},
                            {"S:", "354 *"}});
 
-    SmtpSession session(stream, world.client, world.services);
+    SmtpSession session(stream, world.client, world.services, world.slot);
     run(session.run(false));
 
     EXPECT_EQ(stream.write_count, 3u);

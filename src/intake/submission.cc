@@ -1,10 +1,9 @@
 #include "intake/submission.h"
 
 #include <algorithm>
-#include <span>
 #include <utility>
-#include <vector>
 
+#include "intake/input_buffer.h"
 #include "message/address_list.h"
 #include "message/date.h"
 
@@ -12,31 +11,33 @@ namespace postrider::intake {
 namespace {
 
 constexpr std::uint8_t kTemporaryFailure = 75;  // EX_TEMPFAIL
-constexpr std::size_t kReadSize = 64 * 1024;
+/// The request and a small message come in one read.
+constexpr std::size_t kFirstRead = 16 * 1024;
 
-net::Awaitable<Result<void>> read_exactly(net::Stream& stream, std::span<char> into,
-                                          MonotonicTime deadline) {
-    while (!into.empty()) {
-        auto size = co_await stream.read_some(into, deadline);
-        if (!size) co_return Unexpected(std::move(size).error());
-        if (*size == 0)
+net::Awaitable<Result<void>> await_bytes(InputBuffer& input, std::size_t size,
+                                         MonotonicTime deadline) {
+    while (input.buffered().size() < size) {
+        const std::size_t missing = size - input.buffered().size();
+        auto filled = co_await input.fill(std::max(missing, kFirstRead), deadline);
+        if (!filled && filled.error().code == ErrorCode::Connection)
             co_return Unexpected(ErrorCode::Connection, "submission: ends in the middle");
-        into = into.subspan(*size);
+        if (!filled) co_return filled;
     }
     co_return Result<void>();
 }
 
-net::Awaitable<Result<SubmissionRequest>> read_request(net::Stream& stream,
-                                                       MonotonicTime deadline) {
-    char preamble[kPreambleSize + kFrameHeadSize];
-    auto read = co_await read_exactly(stream, preamble, deadline);
+net::Awaitable<Result<SubmissionRequest>> read_request(InputBuffer& input, MonotonicTime deadline) {
+    constexpr std::size_t head = kPreambleSize + kFrameHeadSize;
+    auto read = co_await await_bytes(input, head, deadline);
     if (!read) co_return Unexpected(std::move(read).error());
-    auto length = decode_preamble(std::string_view(preamble, sizeof preamble));
+    auto length = decode_preamble(input.buffered().substr(0, head));
     if (!length) co_return Unexpected(std::move(length).error());
-    std::string fields(*length, '\0');
-    read = co_await read_exactly(stream, fields, deadline);
+    input.consume(head);
+    read = co_await await_bytes(input, *length, deadline);
     if (!read) co_return Unexpected(std::move(read).error());
-    co_return decode_request(fields);
+    auto request = decode_request(input.buffered().substr(0, *length));
+    input.consume(*length);
+    co_return request;
 }
 
 SubmissionAnswer refusal(std::string text) {
@@ -122,27 +123,25 @@ message::Submission describe(const SubmissionRequest& request, const Caller& cal
 }
 
 /// Reads to the end frame. What follows a lone dot is read and forgotten.
-net::Awaitable<Result<void>> read_content(net::Stream& stream, IncomingMessage& message,
+net::Awaitable<Result<void>> read_content(InputBuffer& input, IncomingMessage& message,
                                           const Services& services) {
     const MonotonicTime last = services.timers.now() + services.session.message_time_max;
-    std::vector<char> buffer(kReadSize);
     ContentFrames frames;
-    while (!frames.at_end()) {
-        const MonotonicTime deadline =
-            std::min(last, services.timers.now() + services.session.smtpd_timeout);
-        auto size = co_await stream.read_some(buffer, deadline);
-        if (!size) co_return Unexpected(std::move(size).error());
-        if (*size == 0)
-            co_return Unexpected(ErrorCode::Connection, "submission: ends in the middle");
-        std::string_view input(buffer.data(), *size);
-        while (!input.empty() && !frames.at_end()) {
-            auto step = frames.next(input);
+    while (true) {
+        std::string_view bytes = input.buffered();
+        while (!bytes.empty() && !frames.at_end()) {
+            auto step = frames.next(bytes);
             if (!step) co_return Unexpected(std::move(step).error());
             if (!step->content.empty()) co_await message.write(step->content);
-            input.remove_prefix(step->consumed);
+            bytes.remove_prefix(step->consumed);
         }
+        input.consume(input.buffered().size() - bytes.size());
+        if (frames.at_end()) co_return Result<void>();
+        const MonotonicTime deadline =
+            std::min(last, services.timers.now() + services.session.smtpd_timeout);
+        auto filled = co_await await_bytes(input, 1, deadline);
+        if (!filled) co_return filled;
     }
-    co_return Result<void>();
 }
 
 SubmissionAnswer answer_to(const IncomingMessage::Outcome& outcome,
@@ -167,7 +166,7 @@ SubmissionAnswer answer_to(const IncomingMessage::Outcome& outcome,
     return answer;
 }
 
-net::Awaitable<Result<SubmissionAnswer>> receive(net::Stream& stream, SubmissionRequest request,
+net::Awaitable<Result<SubmissionAnswer>> receive(InputBuffer& input, SubmissionRequest request,
                                                  Caller caller, const Services& services,
                                                  const SubmissionOptions& options) {
     const Log pickup = services.log.named("pickup");
@@ -194,7 +193,7 @@ net::Awaitable<Result<SubmissionAnswer>> receive(net::Stream& stream, Submission
     message::Submission submission =
         describe(request, caller, services.timers.clock().now(), std::move(envelope));
     message.begin(services.cleanup, cleanup, std::move(submission));
-    auto read = co_await read_content(stream, message, services);
+    auto read = co_await read_content(input, message, services);
     if (!read) {
         cleanup.info(id + ": removed (canceled)");
         co_return Unexpected(std::move(read).error());
@@ -205,22 +204,23 @@ net::Awaitable<Result<SubmissionAnswer>> receive(net::Stream& stream, Submission
 
 /// Hears the program out before it is told: a pipe that breaks while it writes would hide the
 /// reason from the people it serves.
-net::Awaitable<void> drain(net::Stream& stream, MonotonicTime deadline) {
-    std::vector<char> buffer(kReadSize);
+net::Awaitable<void> drain(InputBuffer& input, MonotonicTime deadline) {
     ContentFrames frames;
-    while (!frames.at_end()) {
-        auto size = co_await stream.read_some(buffer, deadline);
-        if (!size || *size == 0) co_return;
-        std::string_view input(buffer.data(), *size);
-        while (!input.empty() && !frames.at_end()) {
-            auto step = frames.next(input);
+    while (true) {
+        std::string_view bytes = input.buffered();
+        while (!bytes.empty() && !frames.at_end()) {
+            auto step = frames.next(bytes);
             if (!step) co_return;
-            input.remove_prefix(step->consumed);
+            bytes.remove_prefix(step->consumed);
         }
+        input.consume(input.buffered().size());
+        if (frames.at_end()) co_return;
+        auto filled = co_await input.fill(kFirstRead, deadline);
+        if (!filled) co_return;
     }
 }
 
-net::Awaitable<Result<SubmissionAnswer>> receive_request(net::Stream& stream,
+net::Awaitable<Result<SubmissionAnswer>> receive_request(InputBuffer& input,
                                                          SubmissionRequest request,
                                                          std::int64_t uid, const Services& services,
                                                          const SubmissionOptions& options) {
@@ -229,7 +229,25 @@ net::Awaitable<Result<SubmissionAnswer>> receive_request(net::Stream& stream,
     if (auto refused = identify(request, services.log.named("sendmail"), options, caller)) {
         co_return *std::move(refused);
     }
-    co_return co_await receive(stream, std::move(request), std::move(caller), services, options);
+    co_return co_await receive(input, std::move(request), std::move(caller), services, options);
+}
+
+/// The SMTP session of `sendmail -bs`.
+net::Awaitable<void> serve_stand_alone(net::Stream& stream, const SubmissionRequest& request,
+                                       std::int64_t uid, const Services& services,
+                                       const SubmissionOptions& options, Slot& slot) {
+    Caller caller;
+    caller.uid = uid;
+    // As Postfix: with a sender that the maps do not allow there is no session at all.
+    if (auto refused = identify(request, services.log.named("pickup"), options, caller)) {
+        const std::string text = smtp::wire(smtp::Reply(421, "4.7.1 " + refused->text));
+        const MonotonicTime deadline = services.timers.now() + services.session.smtpd_timeout;
+        (void)co_await net::write(stream, text, deadline);
+        stream.close();
+        co_return;
+    }
+    SmtpSession session(stream, local_client(uid), services, slot);
+    co_await session.run(false);
 }
 
 }  // namespace
@@ -237,49 +255,59 @@ net::Awaitable<Result<SubmissionAnswer>> receive_request(net::Stream& stream,
 net::Awaitable<Result<SubmissionAnswer>> receive_submission(net::Stream& stream, std::int64_t uid,
                                                             const Services& services,
                                                             const SubmissionOptions& options) {
+    Slot slot;
+    InputBuffer input(stream, services.timers, slot);
     auto request =
-        co_await read_request(stream, services.timers.now() + services.session.smtpd_timeout);
+        co_await read_request(input, services.timers.now() + services.session.smtpd_timeout);
     if (!request) co_return Unexpected(std::move(request).error());
     if (request->mode != SubmissionRequest::Mode::Submit) {
         co_return Unexpected(ErrorCode::Invalid, "submission: SMTP is not for a file");
     }
-    co_return co_await receive_request(stream, *std::move(request), uid, services, options);
+    co_return co_await receive_request(input, *std::move(request), uid, services, options);
 }
 
 net::Awaitable<void> serve_submission(net::Stream& stream, std::int64_t uid,
-                                      const Services& services, const SubmissionOptions& options) {
+                                      const Services& services, const SubmissionOptions& options,
+                                      Slot& slot) {
     const Log log = services.log.named("pickup");
     const auto deadline = [&] { return services.timers.now() + services.session.smtpd_timeout; };
-    auto request = co_await read_request(stream, deadline());
-    if (!request) {
-        log.warning("uid=" + std::to_string(uid) + ": " + request.error().message);
-        stream.close();
+    bool slow = false;
+    slot.on_farewell([&](Farewell farewell) {
+        // One message is its own transaction: it may end, unless it holds up others.
+        slow = farewell == Farewell::Slow;
+        if (slow) stream.cancel();
+    });
+    InputBuffer input(stream, services.timers, slot);
+    auto request = co_await read_request(input, deadline());
+    if (request && request->mode == SubmissionRequest::Mode::Smtp) {
+        co_await serve_stand_alone(stream, *request, uid, services, options, slot);
         co_return;
     }
-    if (request->mode == SubmissionRequest::Mode::Smtp) {
-        Caller caller;
-        caller.uid = uid;
-        auto refused = identify(*request, log, options, caller);
-        // As Postfix: with a sender that the maps do not allow there is no session at all.
-        if (refused) {
-            std::string text = smtp::wire(smtp::Reply(421, "4.7.1 " + refused->text));
-            (void)co_await net::write(stream, text, deadline());
-            stream.close();
-            co_return;
-        }
-        SmtpSession session(stream, local_client(uid), services);
-        co_await session.run(false);
-        co_return;
+    Result<SubmissionAnswer> answer = Unexpected(ErrorCode::Cancelled, "");
+    if (request) {
+        answer = co_await receive_request(input, *std::move(request), uid, services, options);
+    } else {
+        answer = Unexpected(std::move(request).error());
     }
-    auto answer = co_await receive_request(stream, *std::move(request), uid, services, options);
+    slot.on_farewell({});
     if (answer) {
         const std::string bytes = encode_answer(*answer);
         (void)co_await net::write(stream, bytes, deadline());
-        if (answer->status != 0) co_await drain(stream, deadline());
+        if (answer->status != 0) co_await drain(input, deadline());
+    } else if (slow) {
+        log.warning("uid=" + std::to_string(uid) + ": too slow");
+        const std::string bytes = encode_answer(busy_answer());
+        (void)co_await net::write(stream, bytes, services.timers.now());
     } else {
         log.warning("uid=" + std::to_string(uid) + ": " + answer.error().message);
     }
     stream.close();
+}
+
+SubmissionAnswer busy_answer() {
+    SubmissionAnswer answer = refusal("mail system is busy, try again later");
+    answer.is_temporary = true;
+    return answer;
 }
 
 }  // namespace postrider::intake

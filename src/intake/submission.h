@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "core/result.h"
+#include "intake/slots.h"
 #include "intake/smtp_session.h"
 #include "intake/submission_format.h"
 #include "net/stream.h"
@@ -33,14 +34,19 @@ struct SubmissionOptions {
 };
 
 /// Serves one connection on the submission socket: one message, or one SMTP session for `-bs`.
-/// `uid` is the kernel's word for who called. All must outlive the call; closes the stream.
+/// `uid` is the kernel's word for who called. All must outlive the call; closes the stream. Told to
+/// leave because it is slow, a message is answered as a temporary failure.
 net::Awaitable<void> serve_submission(net::Stream& stream, std::int64_t uid,
-                                      const Services& services, const SubmissionOptions& options);
+                                      const Services& services, const SubmissionOptions& options,
+                                      Slot& slot);
 
 /// Receives the one message of a stream in mode Submit and says what to answer. An Error means that
 /// the stream broke off or was malformed: nothing was accepted.
 net::Awaitable<Result<SubmissionAnswer>> receive_submission(net::Stream& stream, std::int64_t uid,
                                                             const Services& services,
                                                             const SubmissionOptions& options);
+
+/// There is no room now; the sendmail command has other ways.
+SubmissionAnswer busy_answer();
 
 }  // namespace postrider::intake

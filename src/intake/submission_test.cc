@@ -72,7 +72,7 @@ public:
     }
     SubmissionAnswer submit(const std::string& stream_bytes, std::int64_t uid = 1500) {
         BytesStream stream(stream_bytes);
-        run(serve_submission(stream, uid, services, options));
+        run(serve_submission(stream, uid, services, options, slot));
         auto answer = decode_answer(stream.written);
         if (!answer || !*answer) return {1, "no answer", false};
         return **answer;
@@ -86,7 +86,8 @@ public:
     JumpingTimers timers;
     CapturedLog lines;
     Log log{lines, "intake"};
-    Services services{dialogue, session, cleanup, inbox, timers, log, {}};
+    Services services{dialogue, session, cleanup, inbox, timers, log};
+    Slot slot;
     SubmissionOptions options;
     SubmissionRequest request;
 };
@@ -200,7 +201,7 @@ TEST_F(Submitted, SmtpModeRunsASession) {
                        "EHLO x\r\nMAIL FROM:<a@x.example>\r\nRCPT TO:<b@y.example>\r\nDATA\r\n"
                        "Subject: x\r\n.\r\nQUIT\r\n");
 
-    run(serve_submission(stream, 1500, services, options));
+    run(serve_submission(stream, 1500, services, options, slot));
 
     EXPECT_TRUE(stream.written.ends_with("250 2.0.0 Ok: queued as Q1\r\n221 2.0.0 Bye\r\n"))
         << stream.written;

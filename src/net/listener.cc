@@ -129,6 +129,7 @@ struct Listener::Socket {
     // The first pause lets sessions end while clients wait in the backlog; whoever still finds no
     // descriptor after that is turned away, rather than left without a word.
     Awaitable<Result<void>> endure_shortage(int error_number) {
+        if (tell_shortage) tell_shortage();
         if (pause == Duration::zero()) {
             log.warning(system_error("accept connection", error_number).message);
             pause = kShortagePauseMin;
@@ -148,6 +149,7 @@ struct Listener::Socket {
     Log log;
     UniqueFd reserve;
     Duration pause = Duration::zero();  ///< zero: there is no shortage
+    std::function<void()> tell_shortage;
 };
 
 Result<std::unique_ptr<Listener>> Listener::adopt(asio::any_io_executor executor, UniqueFd fd,
@@ -200,6 +202,10 @@ void Listener::close() {
     boost::system::error_code ignored;
     socket_->descriptor.close(ignored);
     socket_->reserve.reset();
+}
+
+void Listener::on_shortage(std::function<void()> tell) {
+    socket_->tell_shortage = std::move(tell);
 }
 
 Endpoint Listener::local() const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 
 #include <sys/types.h>
@@ -37,6 +38,8 @@ public:
     /// broken socket.
     Awaitable<Result<std::unique_ptr<SocketStream>>> accept();
     void close();
+    /// Called when a connection waits and there is no descriptor for it: somebody may end another.
+    void on_shortage(std::function<void()>);
 
     Endpoint local() const;
 

@@ -3,7 +3,8 @@
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 
-.PHONY: all build dev check sanitize reliability demo bench install format lint tsan coverage clean help dependencies
+.PHONY: all build dev check sanitize reliability demo bench install package package-check format
+.PHONY: lint tsan coverage clean help dependencies
 
 all: build
 
@@ -47,6 +48,14 @@ tsan coverage: dependencies
 ## install: programs, manual pages and units under PREFIX (/usr/local); DESTDIR is honoured
 install: build
 	@cmake --install build
+
+## package: a Debian package, in build/package/
+package: dependencies
+	@packaging/build-package $(VERSION)
+
+## package-check: the package in fresh Debian systems: install, upgrade, remove, after Postfix (long)
+package-check: dependencies
+	@tests/package/run
 
 ## format: clang-format on everything;  lint: clang-tidy
 format:

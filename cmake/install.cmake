@@ -47,6 +47,8 @@ install(FILES ${CMAKE_BINARY_DIR}/systemd/system/postrider.service
     ${PROJECT_SOURCE_DIR}/etc/systemd/postrider.socket
     DESTINATION lib/systemd/system)
 install(FILES ${CMAKE_BINARY_DIR}/systemd/user/postrider.service DESTINATION lib/systemd/user)
+install(FILES ${PROJECT_SOURCE_DIR}/etc/tmpfiles.conf DESTINATION lib/tmpfiles.d
+    RENAME postrider.conf)
 install(FILES ${PROJECT_SOURCE_DIR}/etc/sysusers.conf DESTINATION lib/sysusers.d
     RENAME postrider.conf)
 install(FILES README.md CHANGELOG.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -32,6 +32,9 @@ constexpr Capabilities capability(int number) {
 constexpr Capabilities kMasterCapabilities = capability(CAP_CHOWN) | capability(CAP_DAC_OVERRIDE) |
                                              capability(CAP_FOWNER) | capability(CAP_KILL) |
                                              capability(CAP_SETGID) | capability(CAP_SETUID);
+// For a master that a service manager starts as the mail owner: passwords that only root can read,
+// and drops.
+constexpr Capabilities kOwnersCapabilities = capability(CAP_DAC_READ_SEARCH);
 
 Result<void> keep_capabilities(Capabilities wanted) {
     __user_cap_header_struct header{};
@@ -129,7 +132,8 @@ bool allow_beneath(int ruleset, const std::filesystem::path& path, std::uint64_t
 
 Result<void> keep_master_privileges() {
     empty_bounding_set();
-    if (auto kept = keep_capabilities(::geteuid() == 0 ? kMasterCapabilities : 0); !kept) {
+    if (auto kept = keep_capabilities(::geteuid() == 0 ? kMasterCapabilities : kOwnersCapabilities);
+        !kept) {
         return kept;
     }
     return seal();

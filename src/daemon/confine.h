@@ -12,8 +12,9 @@
 namespace postrider::daemon {
 
 /// For the master, once its doors are open: keeps of root's capabilities those that opening other
-/// accounts' files, starting workers as another user and ending them take, and none when another
-/// account started us. No new privileges, no core dumps, for it and all its workers.
+/// accounts' files, starting workers as another user and ending them take; of another account's, if
+/// a service manager gave it any, that of reading all files. No new privileges, no core dumps, for
+/// it and all its workers.
 Result<void> keep_master_privileges();
 
 /// Becomes `owner` for good, with no capability, no way to gain any (no_new_privs), no core dumps,

@@ -55,7 +55,7 @@ package: dependencies
 
 ## package-check: the package in fresh Debian systems: install, upgrade, remove, after Postfix (long)
 package-check: dependencies
-	@tests/package/run
+	@tests/package/package.py
 
 ## format: clang-format on everything;  lint: clang-tidy
 format:

@@ -40,13 +40,17 @@ public:
         struct stat opened = {};
         struct stat named = {};
         // The other editor may have renamed it between our open and our lock.
-        const bool ours = ::flock(made.fd_.get(), LOCK_EX | LOCK_NB) == 0 &&
-                          ::fstat(made.fd_.get(), &opened) == 0 &&
-                          ::stat(made.name_.c_str(), &named) == 0 &&
-                          opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
-        if (!ours)
+        const bool unchanged = ::flock(made.fd_.get(), LOCK_EX | LOCK_NB) == 0 &&
+                               ::fstat(made.fd_.get(), &opened) == 0 &&
+                               ::stat(made.name_.c_str(), &named) == 0 &&
+                               opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
+        if (!unchanged)
             return Unexpected(ErrorCode::Unavailable,
                               "another program is changing " + target.string() + "; try again");
+        // A name that somebody else has put there could be another's file as well.
+        if (!S_ISREG(opened.st_mode) || opened.st_nlink != 1 || opened.st_uid != ::geteuid())
+            return Unexpected(ErrorCode::Denied,
+                              made.name_ + " is not a file of this program's; remove it");
         made.owns_name_ = true;
         return made;
     }
@@ -84,6 +88,22 @@ private:
     UniqueFd fd_;
     bool owns_name_ = false;
 };
+
+/// The file to write: main.cf may be a link, but not one by which somebody else than root and us
+/// leads us to a file of their choice.
+Result<std::filesystem::path> find_target(const std::filesystem::path& file) {
+    struct stat status = {};
+    if (::lstat(file.c_str(), &status) != 0)
+        return Unexpected(system_error("open " + file.string(), errno));
+    if (S_ISLNK(status.st_mode) && status.st_uid != 0 && status.st_uid != ::geteuid())
+        return Unexpected(ErrorCode::Denied, file.string() + " is a link of user " +
+                                                 std::to_string(status.st_uid) +
+                                                 "'s and is not followed");
+    std::error_code problem;
+    auto target = std::filesystem::canonical(file, problem);
+    if (problem) return Unexpected(system_error("open " + file.string(), problem.value()));
+    return target;
+}
 
 Result<void> sync_folder(const std::filesystem::path& folder) {
     const UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -137,9 +157,9 @@ EditedText edit_main_cf(std::string_view text, Edit edit, std::span<const Entry>
 
 Result<std::vector<std::string>> edit_main_cf_file(const std::filesystem::path& file, Edit edit,
                                                    std::span<const Entry> entries) {
-    std::error_code problem;
-    const auto target = std::filesystem::canonical(file, problem);
-    if (problem) return Unexpected(system_error("open " + file.string(), problem.value()));
+    const auto found = find_target(file);
+    if (!found) return Unexpected(found.error());
+    const std::filesystem::path& target = *found;
     auto replacement = Replacement::open(target);
     if (!replacement) return Unexpected(std::move(replacement).error());
     const auto text = read_text(target);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The Debian package in fresh systems: installed, upgraded, removed, purged, put in Postfix's place.
 
-    tests/package/run [TEST...]       builds the package, and a newer one, first
+    tests/package/package.py [TEST...]    builds the package, and a newer one, first
 
 Takes some minutes, root and the network (`make package-check`).
 """
@@ -14,7 +14,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from debian import ROOT, Debian, Skip, wait_until
+from debian import ROOT, Booted, Debian, Skip, wait_until
 from mailbench import main
 
 NEWER = "99.0.0-1"
@@ -90,7 +90,7 @@ def files(system):
     """What is there, apart from what every package installation leaves: path, mode, owner, content."""
     found = {}
     root = str(system.files)
-    passing = ("/proc", "/run", "/dev", "/sys", "/tmp", "/var/lib/dpkg", "/var/lib/apt", "/var/cache",
+    passing = ("/proc", "/run", "/dev", "/sys", "/tmp", "/var/tmp", "/var/lib/dpkg", "/var/lib/apt", "/var/cache",
                "/var/log", "/var/lib/systemd")
     for directory, names, leaves in os.walk(root):
         here = directory.removeprefix(root)
@@ -113,7 +113,7 @@ def lintian_finds_nothing():
 
 
 def a_fresh_system_sends_mail_after_two_files_are_written():
-    with Debian() as system:
+    with Debian(packages()) as system:
         said = installed(system)
         assert "needs a relayhost" in said, said
         system.start_smarthost()
@@ -139,7 +139,7 @@ def a_fresh_system_sends_mail_after_two_files_are_written():
 
 
 def where_services_may_not_start_mail_is_kept_for_later():
-    with Debian() as system:
+    with Debian(packages()) as system:
         first, _ = packages()
         system.write("usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755)
         system.install(first)
@@ -156,7 +156,7 @@ def where_services_may_not_start_mail_is_kept_for_later():
 
 def an_upgrade_keeps_the_queue():
     """P13, as far as there is one format of the store: the mail of one version is the next one's."""
-    with Debian() as system:
+    with Debian(packages()) as system:
         installed(system)
         send(system, "one", "two", "three")
         wait_until(lambda: system.run("mailq").count("bob@corp.example") == 3, "three in the queue")
@@ -177,7 +177,7 @@ def an_upgrade_keeps_the_queue():
 
 
 def removal_keeps_mail_and_purging_says_that_it_goes():
-    with Debian() as system:
+    with Debian(packages()) as system:
         before = files(system)
         installed(system)
         send(system, "one", "two")
@@ -192,14 +192,14 @@ def removal_keeps_mail_and_purging_says_that_it_goes():
         first, _ = packages()
         system.install(first)
         assert system.run("mailq").count("bob@corp.example") == 2
-        said = system.run("apt-get", "purge", "-y", "postrider")
+        said = system.run("apt-get", "purge", "-y", "--auto-remove", "postrider")
         assert "2 messages wait" in said and "deleting the queue" in said, said
         after = files(system)
         changed = sorted(path for path in before.keys() | after.keys()
                          if before.get(path) != after.get(path))
-        print("        left behind by install and purge: " + " ".join(changed))
-        # The account stays, as Debian's do: its number must not be given to somebody else. Libraries
-        # are apt's to remove.
+        print("        left behind by install and purge: " + " ".join(
+            path for path in changed if not path.startswith(("/etc/ssl/certs/", "/usr/share/"))))
+        # The account stays, as Debian's do: its number must not be given to somebody else.
         ours = [path for path in changed if "postrider" in path or "aliases" in path]
         assert not ours, ours
         assert "postrider" in system.read("etc/passwd")
@@ -209,12 +209,12 @@ def postfix_hands_over_to_us():
     """Its configuration is adopted, its tables indexed, nothing of it is changed, and mail that waits
     in its queue is neither lost nor passed over in silence."""
     first, _ = packages()
-    with Debian("postfix", "postfix", "ca-certificates") as system:
+    with Debian([first], "postfix", "postfix", "ca-certificates") as system:
         (system.files / "etc/postfix/main.cf").unlink(missing_ok=True)
         configure(system, "etc/postfix",
                   "queue_directory = /var/spool/postfix\nsetgid_group = postdrop\n"
                   "smtp_tls_session_cache_database = btree:${data_directory}/smtp_scache\n")
-        system.write("etc/aliases", "root: ann@desk.example\n")
+        system.write("etc/aliases", "root: ann@away.example\n")
         system.run("postmap", "hash:/etc/postfix/sasl_passwd")
         system.run("newaliases")
         # Debian's Postfix takes it in although its daemon does not run.
@@ -243,15 +243,73 @@ def postfix_hands_over_to_us():
         system.run("sendmail", "root", input=LETTER.format("cron"))
         mails = system.arrived(2)
         assert subjects(mails) == ["adopted", "cron"], subjects(mails)
-        assert ["ann@desk.example"] in [mail.recipients for mail in mails]
+        assert ["ann@away.example"] in [mail.recipients for mail in mails]
         assert all("Received:" not in mail.header for mail in mails), "header_checks are not in force"
         # And back, with what is in its queue.
-        system.run("apt-get", "install", "-y", "--no-download", "postfix")
+        system.run("apt-get", "install", "-y", "--no-install-recommends", "postfix")
         assert [path for path in theirs() if path.startswith("/var/spool/postfix/maildrop/")]
+
+
+def systemd_runs_it_in_its_sandbox():
+    """B4, for real: the unit as it is installed, with a password file that only root can read and a
+    drop that only its writer can."""
+    first, newer = packages()
+    with Booted([first, newer]) as system:
+        system.install(first)
+        assert system.run("systemctl", "is-enabled", "postrider").strip() == "enabled"
+        configure(system, "etc/postrider", "inet_protocols = ipv4\n")
+        system.run("postmap", "hash:/etc/postrider/sasl_passwd")
+        system.run("systemctl", "restart", "postrider")
+        system.start_smarthost()
+        send(system, "sandboxed")
+        [mail] = system.arrived(1)
+        status = lambda pid: dict(line.split(":\t") for line in
+                                  system.read(f"proc/{pid}/status").splitlines() if ":\t" in line)
+        main_pid = lambda: system.run("systemctl", "show", "-P", "MainPID", "postrider").strip()
+        master = main_pid()
+        owner = system.run("id", "-u", "postrider").strip()
+        children = system.read(f"proc/{master}/task/{master}/children").split()
+        assert len(children) == 2
+        for pid in (master, *children):
+            state = status(pid)
+            assert state["Uid"].split() == [owner] * 4, state["Uid"]
+            # To read what is root's, for the first process alone.
+            assert int(state["CapEff"], 16) == (1 << 2 if pid == master else 0), (pid, state["CapEff"])
+            assert state["Seccomp"].strip() == "2" and state["NoNewPrivs"].strip() == "1"
+        assert "Landlock" not in system.log(), system.log()
+        # A user's mail, left while the daemon was away; who it was is known in spite of the sandbox.
+        system.run("useradd", "ann")
+        system.run("systemctl", "stop", "postrider")
+        system.run("setpriv", "--reuid", "ann", "--regid", "ann", "--clear-groups", "sendmail", "-f",
+                   "ann@desk.example", "bob@corp.example", input=LETTER.format("dropped"))
+        assert list((system.files / "var/spool/postrider/maildrop").iterdir())
+        system.run("systemctl", "start", "postrider")
+        system.arrived(2)
+        uid = system.run("id", "-u", "ann").strip()
+        wait_until(lambda: f"uid={uid} from=<ann@desk.example>" in system.log(), "its line", log=system.log)
+        # A new password is noticed without being told.
+        master = main_pid()
+        system.write("etc/postrider/sasl_passwd", f"{system.relayhost} user@gsuite.domain:other\n", 0o600)
+        system.run("postmap", "hash:/etc/postrider/sasl_passwd")
+        wait_until(lambda: "has changed" in system.log(), "the change being noticed", log=system.log)
+        assert main_pid() == master
+        send(system, "waiting")
+        wait_until(lambda: "account trouble" in system.log(), "the refusal", log=system.log)
+        # An upgrade restarts it, with what waits; the right password lets it go.
+        system.write("etc/postrider/sasl_passwd", f"{system.relayhost} user@gsuite.domain:apppassword\n",
+                     0o600)
+        system.run("postmap", "hash:/etc/postrider/sasl_passwd")
+        system.install(newer)
+        assert main_pid() not in ("0", master)
+        system.run("postrider", "flush")
+        assert subjects(system.arrived(3)) == ["dropped", "sandboxed", "waiting"]
+        system.run("apt-get", "purge", "-y", "postrider")
+        assert system.run("systemctl", "is-active", "postrider", check=False).strip() == "inactive"
 
 
 if __name__ == "__main__":
     subprocess.run([ROOT / "packaging" / "install-dependencies", "package-test"], check=True)
     main(lintian_finds_nothing, a_fresh_system_sends_mail_after_two_files_are_written,
          where_services_may_not_start_mail_is_kept_for_later, an_upgrade_keeps_the_queue,
-         removal_keeps_mail_and_purging_says_that_it_goes, postfix_hands_over_to_us)
+         removal_keeps_mail_and_purging_says_that_it_goes, postfix_hands_over_to_us,
+         systemd_runs_it_in_its_sandbox)

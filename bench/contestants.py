@@ -39,6 +39,8 @@ smtp_sasl_mechanism_filter = plain
 smtp_sasl_security_options = noanonymous
 smtp_sasl_password_maps = hash:{etc}/smtp_auth
 header_checks = regexp:{etc}/header_checks
+message_size_limit = 60000000
+mailbox_size_limit = 0
 """
 
 
@@ -191,7 +193,7 @@ class Sink(Contestant):
 
     def __init__(self, root):
         self.port = free_port()
-        self.process = root.spawn("/usr/sbin/smtp-sink", f"127.0.0.1:{self.port}", "4096")
+        self.process = root.spawn("/usr/sbin/smtp-sink", "-u", "postfix", f"127.0.0.1:{self.port}", "4096")
         wait_until(lambda: listens(self.port), "smtp-sink's start")
 
     def empty(self):

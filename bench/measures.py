@@ -122,9 +122,9 @@ def memory(bench, queue):
         before = queue.memory()
         values["memory, after some seconds of rest (MB)"] = before / MB
         peak = bench.peak_memory_during(queue, lambda: (
-            bench.sender(queue, sessions=1, messages=1, size=32_000_000),
+            bench.sender(queue, sessions=1, messages=1, size=50_000_000),
             bench.wait_for_deliveries(queue, 1)))
-        values["memory, added by a message of 32 MB (MB)"] = (peak - before) / MB
+        values["memory, added by a message of 50 MB (MB)"] = (peak - before) / MB
     return values
 
 

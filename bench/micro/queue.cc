@@ -1,6 +1,5 @@
 // What the store costs: a message from commit to settled, alone and with others in a transaction.
-#include <benchmark/benchmark.h>
-
+#include "counted.h"
 #include "queue/spool.h"
 #include "queue/testing/samples.h"
 
@@ -58,7 +57,7 @@ void life_of_messages(benchmark::State& state) {
     }
     state.SetItemsProcessed(state.iterations() * state.range(0));
 }
-BENCHMARK(life_of_messages)->Arg(1)->Arg(50)->UseRealTime();
+BENCHMARK(life_of_messages)->Apply(counted)->Arg(1)->Arg(50)->UseRealTime();
 
 }  // namespace
 }  // namespace postrider::queue

@@ -1,6 +1,5 @@
 // What one message costs the parts that know no socket: its commands, its content, its replies.
-#include <benchmark/benchmark.h>
-
+#include "counted.h"
 #include "message/cleanup_fixture.h"
 #include "message/outgoing.h"
 #include "smtp/command_line.h"
@@ -34,7 +33,7 @@ void commands_of_a_message(benchmark::State& state) {
         }
     }
 }
-BENCHMARK(commands_of_a_message);
+BENCHMARK(commands_of_a_message)->Apply(counted);
 
 void end_of_data(benchmark::State& state) {
     const std::string text = letter(static_cast<std::size_t>(state.range(0))) + ".\r\n";
@@ -49,7 +48,7 @@ void end_of_data(benchmark::State& state) {
     }
     state.SetBytesProcessed(state.iterations() * state.range(0));
 }
-BENCHMARK(end_of_data)->Arg(4096)->Arg(1 << 20);
+BENCHMARK(end_of_data)->Apply(counted)->Arg(4096)->Arg(1 << 20);
 
 void cleanup(benchmark::State& state) {
     const std::string text = letter(static_cast<std::size_t>(state.range(0)));
@@ -69,7 +68,7 @@ void cleanup(benchmark::State& state) {
     }
     state.SetBytesProcessed(state.iterations() * state.range(0));
 }
-BENCHMARK(cleanup)->Arg(4096)->Arg(1 << 20);
+BENCHMARK(cleanup)->Apply(counted)->Arg(4096)->Arg(1 << 20);
 
 void outgoing_content(benchmark::State& state) {
     const std::string text = letter(static_cast<std::size_t>(state.range(0)));
@@ -83,7 +82,11 @@ void outgoing_content(benchmark::State& state) {
     }
     state.SetBytesProcessed(state.iterations() * state.range(0));
 }
-BENCHMARK(outgoing_content)->ArgNames({"", "bdat"})->Args({1 << 20, 0})->Args({1 << 20, 1});
+BENCHMARK(outgoing_content)
+    ->Apply(counted)
+    ->ArgNames({"", "bdat"})
+    ->Args({1 << 20, 0})
+    ->Args({1 << 20, 1});
 
 void replies_to_a_message(benchmark::State& state) {
     for (auto _ : state) {
@@ -92,7 +95,7 @@ void replies_to_a_message(benchmark::State& state) {
         for (int i = 0; i < 3; ++i) benchmark::DoNotOptimize(parser.next());
     }
 }
-BENCHMARK(replies_to_a_message);
+BENCHMARK(replies_to_a_message)->Apply(counted);
 
 }  // namespace
 }  // namespace postrider

@@ -1,6 +1,5 @@
 // What a connection costs before its first command: a handshake, whole and resumed.
-#include <benchmark/benchmark.h>
-
+#include "counted.h"
 #include "net/run.h"
 #include "net/task_group.h"
 #include "net/until.h"
@@ -66,7 +65,7 @@ void handshake(benchmark::State& state) {
         loop.run();
     }
 }
-BENCHMARK(handshake)->ArgName("resumed")->Arg(0)->Arg(1);
+BENCHMARK(handshake)->Apply(counted)->ArgName("resumed")->Arg(0)->Arg(1);
 
 }  // namespace
 }  // namespace postrider::tls

@@ -9,7 +9,9 @@ import os
 import pathlib
 import re
 import socket
+import subprocess
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests" / "support"))
 from mailbench import BIN, TESTS, World, free_port, wait_until
@@ -82,6 +84,27 @@ class Contestant:
         """Of all its processes so far, those that have ended included."""
         return cpu_seconds(self.pids())
 
+    def restart(self, meanwhile=lambda: None):
+        """Seconds from the start until a client is greeted."""
+        self.stop()
+        meanwhile()
+        begun = time.monotonic()
+        self.launch()
+        while not greets(self.port):
+            assert time.monotonic() < begun + 300, f"{self.name} greets nobody\n{open(self.log_file).read()[-2000:]}"
+            time.sleep(0.005)
+        return time.monotonic() - begun
+
+    def first_line_of_mailq(self):
+        """Seconds until it is printed."""
+        begun = time.monotonic()
+        process = self.spawn_mailq()
+        process.stdout.readline()
+        seconds = time.monotonic() - begun
+        process.kill()
+        process.wait()
+        return seconds
+
     def empty(self):
         """Removes what is queued."""
         self.queue_command("postsuper", "-d", "ALL")
@@ -123,6 +146,21 @@ smtpd_listen = 127.0.0.1:{world.smtp_port}
         self._read = self._sent = 0
         with slow_syncs(world.directory / "syncs", slow_sync_ms):
             world.start()
+
+    def stop(self):
+        self.world.stop()
+
+    def launch(self):
+        self.world.start(wait=False)
+
+    def fill(self, count):
+        """So many deferred messages, while it does not run."""
+        subprocess.run([str(TESTS.parent / "bench" / "store"), "fill", str(self.world.queue), str(count)],
+                       check=True, user=self.world.owner, stdout=subprocess.DEVNULL)
+
+    def spawn_mailq(self):
+        return subprocess.Popen([str(BIN / "postqueue"), "-c", str(self.world.config), "-p"],
+                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
     def slow_syncs(self):
         return int.from_bytes((self.world.directory / "syncs").read_bytes(), sys.byteorder)
@@ -174,6 +212,16 @@ mynetworks = 127.0.0.0/8
         self.postfix.__exit__(None, None, None)
         shutil.rmtree(self.directory, ignore_errors=True)
 
+    def stop(self):
+        self.postfix.stop()
+
+    def launch(self):
+        self.postfix.launch()
+
+    def spawn_mailq(self):
+        return self.postfix.root.spawn("/usr/sbin/postqueue", "-p", stdout=subprocess.PIPE,
+                                       stderr=subprocess.DEVNULL)
+
     def pid(self):
         return self.postfix.process.pid
 
@@ -202,6 +250,16 @@ class Sink(Contestant):
     def close(self):
         self.process.terminate()
         self.process.wait(timeout=10)
+
+
+def greets(port):
+    with socket.socket() as client:
+        client.settimeout(60)
+        try:
+            client.connect(("127.0.0.1", port))
+            return client.recv(4) == b"220 "
+        except OSError:
+            return False
 
 
 def listens(port):

@@ -144,6 +144,32 @@ def large(bench, queue):
     return values
 
 
+def scale(bench, queue):
+    """With so many deferred messages, none of them due: a start, a listing, a fresh message."""
+    lengths = {"postrider": (1000, 10_000, 100_000, 1_000_000), "Postfix": (1000, 10_000)}
+    values = {}
+    queued = 0
+    for length in lengths[queue.name][:-1 if bench.quick else None]:
+        def fill():
+            if queue.name == "postrider":
+                queue.fill(length - queued)
+        if queue.name == "Postfix":
+            bench.source(queue, 20, length - queued, True)
+            wait_until(lambda: time.time() - queue.log_file.stat().st_mtime > 2, "the end", 300)
+        seconds = queue.restart(fill)
+        queued = length
+        values[f"{length} deferred: first reply (s)"] = seconds
+        time.sleep(3)
+        values[f"{length} deferred: memory (MB)"] = queue.memory() / MB
+        busy = queue.cpu_seconds()
+        time.sleep(2)
+        values[f"{length} deferred: processor time at rest (ms/s)"] = (queue.cpu_seconds() - busy) / 2 * 1000
+        values[f"{length} deferred: first line of mailq (s)"] = queue.first_line_of_mailq()
+        with bench.smarthost(queue):
+            values[f"{length} deferred: fresh message (s)"] = bench.submission_to_delivery(queue)
+    return values
+
+
 # Reading /proc ------------------------------------------------------------------------------------
 
 def cpu_seconds(pids):
@@ -170,4 +196,4 @@ def pss(pids):
 
 
 MEASURES = {measure.__name__: measure for measure in
-            (ingest, group_commit, sendmail, relay, round_trips, memory, large)}
+            (ingest, group_commit, sendmail, relay, round_trips, memory, large, scale)}

@@ -148,12 +148,16 @@ class Postfix:
     def __exit__(self, *trouble):
         self.root.__exit__(*trouble)
 
-    def start(self):
-        self.root.run("/usr/sbin/postfix", "check")
+    def launch(self):
+        """Starts it and does not wait."""
         # Not `postfix start-fg`: there a shell stands between us and the process to be ended.
         with open(self.directory / "start.out", "w") as out:
             self.process = self.root.spawn("/usr/lib/postfix/sbin/master", "-s", stdout=out,
                                            stderr=out)
+
+    def start(self):
+        self.root.run("/usr/sbin/postfix", "check")
+        self.launch()
         wait_until(lambda: "daemon started" in self.log() or self.process.poll() is not None,
                    "Postfix's start", log=self.log)
         if self.process.poll() is not None:

@@ -21,7 +21,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests" / "support"))
-from contestants import Ours, Sink, Theirs
+from contestants import Dma, Ours, Sink, Theirs
 from mailbench import ROOT, TESTS, Skip, World, wait_until
 from measures import MEASURES, RECIPIENT, SENDER
 from private_postfix import PrivateRoot
@@ -30,7 +30,7 @@ LOAD = TESTS.parent / "bench"
 SLOW_SYNC_MS = 10
 # What only one of them can be asked, and what has a third to be held against.
 OURS_ALONE = {"group_commit"}
-WITH_SINK = {"ingest"}
+OTHERS = {"ingest": "smtp-sink", "sendmail": "dma"}
 
 
 class Bench:
@@ -55,6 +55,8 @@ class Bench:
             return Theirs(self.world.ca)
         if name == "smtp-sink":
             return Sink(self.root)
+        if name == "dma":
+            return Dma(self.world.directory, self.root.root)
         return Ours(SLOW_SYNC_MS if measure == "group_commit" else None)
 
     # Load -----------------------------------------------------------------------------------------
@@ -149,10 +151,9 @@ def durable_writes_per_second(directory):
 
 
 def contestants_of(measure, ours_only):
-    names = [] if ours_only or measure in OURS_ALONE else ["Postfix"]
-    if measure in WITH_SINK and not ours_only:
-        names.append("smtp-sink")
-    return names + ["postrider"]
+    if ours_only or measure in OURS_ALONE:
+        return ["postrider"]
+    return [name for name in ("Postfix", OTHERS.get(measure), "postrider") if name]
 
 
 def run(bench, options):
@@ -178,7 +179,7 @@ def run(bench, options):
 
 def report(values, durable_writes, options):
     """The table, and the same for machines."""
-    names = [name for name in ("Postfix", "smtp-sink", "postrider") if name in values]
+    names = [name for name in ("Postfix", *OTHERS.values(), "postrider") if name in values]
     medians = {name: {what: statistics.median(rounds) for what, rounds in values[name].items()}
                for name in names}
     print(f"{os.cpu_count()} processors, {durable_writes:.0f} durable 4 KB writes/s, "

@@ -8,6 +8,7 @@ import contextlib
 import os
 import pathlib
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests" / "support"))
 from mailbench import BIN, TESTS, World, free_port, wait_until
 from measures import cpu_seconds, pss
-from private_postfix import Postfix
+from private_postfix import Postfix, PrivateRoot
 
 HEADER_CHECKS = r"/^Received:.*\(Authenticated sender:/ IGNORE" + "\n"
 
@@ -207,7 +208,6 @@ mynetworks = 127.0.0.0/8
         wait_until(lambda: len(self.pids()) >= 3, "Postfix's processes")
 
     def close(self):
-        import shutil
         self.postfix.stop()
         self.postfix.__exit__(None, None, None)
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -233,6 +233,49 @@ mynetworks = 127.0.0.0/8
 
     def queue_command(self, *words):
         return self.postfix.root.run(f"/usr/sbin/{words[0]}", *words[1:])
+
+
+class Dma(Contestant):
+    """DragonFly's mail agent, from Debian's package: its `sendmail` stores and syncs by itself, and
+    there is no daemon. Unpacked beside the private root, and run in it."""
+    name = "dma"
+
+    def __init__(self, directory, root):
+        directory = pathlib.Path(directory) / "dma"
+        etc, spool = directory / "etc", directory / "spool"
+        for path in (etc, spool):
+            path.mkdir(parents=True)
+        # DEFER: what is stored waits for `dma -q`.
+        (etc / "dma.conf").write_text("SMARTHOST localhost\nPORT 1\nDEFER\nMAILNAME desk.example\n")
+        (etc / "auth.conf").write_text("")
+        spool.chmod(0o777)
+        self.root = PrivateRoot(directory, {"/opt": unpacked("dma", root), "/etc/dma": etc,
+                                            "/var/spool/dma": spool})
+        self.root.__enter__()
+
+    def close(self):
+        self.root.__exit__(None, None, None)
+        shutil.rmtree(self.root.directory, ignore_errors=True)
+
+    def enter(self):
+        self.root.enter()
+
+    def sendmail(self):
+        return ["/opt/usr/sbin/dma"]
+
+
+def unpacked(package, root):
+    """Where the files of one of Debian's packages are; fetched once, and kept beside the root."""
+    place = root.parent / "peers" / package
+    if not place.exists():
+        part = place.with_name(package + ".part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        subprocess.run(["apt-get", "download", "-qq", package], cwd=part, check=True, timeout=300,
+                       capture_output=True)
+        subprocess.run(["dpkg", "-x", next(part.glob("*.deb")), part / "files"], check=True)
+        part.rename(place)
+    return place / "files"
 
 
 class Sink(Contestant):

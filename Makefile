@@ -3,7 +3,7 @@
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 
-.PHONY: all build dev check sanitize reliability demo bench install package package-check format
+.PHONY: all build dev check sanitize reliability demo bench instructions install package package-check format
 .PHONY: lint tsan coverage clean help dependencies
 
 all: build
@@ -35,9 +35,15 @@ sanitize: dependencies
 reliability: dependencies
 	@tests/run reliability
 
-## bench: measure side by side with Postfix
+## bench: measure side by side with Postfix;  instructions: count those of the hot paths
 bench: build
+	@packaging/install-dependencies bench
 	@bench/run
+instructions: build
+	@packaging/install-dependencies bench
+	@cmake --preset release > /dev/null
+	@cmake --build build -j $(JOBS) --target micro
+	@bench/instructions
 
 ## tsan, coverage: the unit tests under the thread sanitizer; with line coverage
 tsan coverage: dependencies

@@ -140,19 +140,27 @@ private:
             const nlohmann::json& status = json["status"];
             if (status.contains("queue")) {
                 const nlohmann::json& queue = status["queue"];
+                if (queue.contains("error")) {
+                    fmt::print("queue: {}\n", queue.value("error", ""));
+                    return show_destinations(status);
+                }
                 fmt::print("queue: {} incoming, {} active, {} deferred, {} on hold, {} dead\n",
                            queue.value("incoming", 0), queue.value("active", 0),
                            queue.value("deferred", 0), queue.value("hold", 0),
                            queue.value("dead", 0));
             }
-            for (const auto& destination : status.value("destinations", nlohmann::json::array())) {
-                fmt::print("{}: {}\n", destination.value("name", ""),
-                           destination.value("state", ""));
-                const std::string reason = destination.value("reason", "");
-                if (!reason.empty()) fmt::print("    {}\n", reason);
-            }
-            return true;
+            return show_destinations(status);
         });
+    }
+
+    /// True: go on to the answer's next line.
+    static bool show_destinations(const nlohmann::json& status) {
+        for (const auto& destination : status.value("destinations", nlohmann::json::array())) {
+            fmt::print("{}: {}\n", destination.value("name", ""), destination.value("state", ""));
+            const std::string reason = destination.value("reason", "");
+            if (!reason.empty()) fmt::print("    {}\n", reason);
+        }
+        return true;
     }
 
     Program& program_;

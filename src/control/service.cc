@@ -190,16 +190,20 @@ net::Awaitable<Result<std::uint64_t>> Service::change(const Request& request, An
 }
 
 net::Awaitable<Result<std::uint64_t>> Service::status(Answer& answer) {
-    auto counts = co_await queue_.counts();
-    if (!counts) co_return Unexpected(std::move(counts).error());
+    const auto counts = co_await queue_.counts();
     Json status =
         surroundings_.status ? Json::parse(surroundings_.status(), nullptr, false) : Json::object();
     if (!status.is_object()) status = Json::object();
-    status["queue"] = {{"incoming", counts->incoming},
-                       {"active", counts->active},
-                       {"deferred", counts->deferred},
-                       {"hold", counts->hold},
-                       {"dead", counts->dead}};
+    // A store that fails is what an operator most needs to see here.
+    if (counts) {
+        status["queue"] = {{"incoming", counts->incoming},
+                           {"active", counts->active},
+                           {"deferred", counts->deferred},
+                           {"hold", counts->hold},
+                           {"dead", counts->dead}};
+    } else {
+        status["queue"] = {{"error", counts.error().message}};
+    }
     const Json line = {{"status", status}};
     auto written = co_await answer.line(dump(line));
     if (!written) co_return Unexpected(std::move(written).error());

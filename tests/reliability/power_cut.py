@@ -38,10 +38,11 @@ def removed(world):
 
 
 def cut(world, disk, ledger):
-    """Cuts, and comes back up to where the daemon can be started. What was done with at the cut."""
+    """Cuts, and comes back up to where the daemon can be started. Who was done with before, and when
+    that was."""
     ledger.disturbance()
     # Every line of the log that is there now was written before the cut.
-    done = removed(world)
+    done = dict.fromkeys(removed(world), time.time())
     ledger.close()
     for pid in processes(world):
         os.kill(pid, signal.SIGSTOP)
@@ -59,7 +60,7 @@ def what_was_accepted_is_there_after_a_power_cut():
     dice = random.Random(seed)
     with FaultyWorld(main_cf=QUICK, script=SCRIPT) as world, FileSystem(world, 400, options="commit=600") as disk:
         ledger = Ledger(world, seed % 1000000)
-        done = set()
+        done = {}
         for number in range(CUTS):
             world.start()
             before = len(ledger.accepted)
@@ -67,14 +68,14 @@ def what_was_accepted_is_there_after_a_power_cut():
                 # Some cuts come just after the start, when the last one is still being recovered.
                 time.sleep(0.3 + dice.random() * 2)
                 wait_until(lambda: len(ledger.accepted) > before, "anything accepted", log=world.log)
-                done |= cut(world, disk, ledger)
+                done = {**cut(world, disk, ledger), **done}
             ledger.reopen()
             print(f"cut {number + 1}: {len(ledger.accepted)} accepted so far, {len(done)} recipients done with", flush=True)
         world.change_smarthost(script="")
         world.start()
         figures = ledger.settle(patience=180)
         copies = ledger.read().copies
-        twice = [recipient for recipient in done if len(copies[recipient]) > 1]
+        twice = [recipient for recipient, at in done.items() if copies[recipient][-1] > at]
         # Being done with is as durable as being accepted.
         assert not twice, f"sent again after the log said that they were done with: {twice[:5]}"
         print(f"FIGURES {CUTS} cuts: {figures}", flush=True)

@@ -89,6 +89,12 @@ def processor_time(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def limit(world, pid, resource, value):
+    """Sets the soft limit of a worker, as its own account: root may lack the capability."""
+    need("prlimit")
+    subprocess.run(["prlimit", f"--pid={pid}", f"--{resource}={value}:"], check=True, user=world.owner)
+
+
 def kill(pid, number=signal.SIGKILL):
     try:
         os.kill(pid, number)
@@ -96,17 +102,40 @@ def kill(pid, number=signal.SIGKILL):
         pass
 
 
+def give_to_owner(world):
+    """A file system's own root directory would be taken for a stranger's."""
+    shutil.chown(world.queue, world.owner)
+    os.chmod(world.queue, 0o755)
+
+
+class MemoryFileSystem:
+    """A tmpfs where the world's queue is."""
+
+    def __init__(self, world, options):
+        need("mount")
+        self.world, self.options = world, options
+
+    def __enter__(self):
+        self.world.queue.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", self.options, "tmpfs", self.world.queue], check=True)
+        give_to_owner(self.world)
+        return self
+
+    def __exit__(self, kind, value, trace):
+        subprocess.run(["umount", "-l", self.world.queue], check=True)
+
+
 class FileSystem:
     """A file system of its own in an image file, mounted where the world's queue is."""
 
-    def __init__(self, world, megabytes, make=("mkfs.ext4", "-q"), options=""):
-        need("mount", make[0])
+    def __init__(self, world, megabytes, options=""):
+        need("mount", "mkfs.ext4")
         self.world = world
         self.options = options
         self.image = world.directory / "disk.img"
         with open(self.image, "wb") as file:
             file.truncate(megabytes << 20)
-        subprocess.run([*make, self.image], check=True, capture_output=True)
+        subprocess.run(["mkfs.ext4", "-q", "-e", "remount-ro", self.image], check=True, capture_output=True)
 
     def __enter__(self):
         self.world.queue.mkdir(exist_ok=True)
@@ -121,12 +150,15 @@ class FileSystem:
         done = subprocess.run(["mount", "-o", options, self.image, self.world.queue], capture_output=True, text=True)
         if done.returncode != 0:
             raise Skip(f"no loop mounts here: {done.stderr.strip()}")
-        # As the daemon makes it; the image's own root directory would be taken for a stranger's.
-        shutil.chown(self.world.queue, self.world.owner)
-        os.chmod(self.world.queue, 0o755)
+        give_to_owner(self.world)
 
-    def remount(self, options):
-        subprocess.run(["mount", "-o", f"remount,{options}", self.world.queue], check=True)
+    def force_read_only(self):
+        """As ext4 does it after an error, with files open for writing."""
+        device = subprocess.run(["findmnt", "-no", "SOURCE", self.world.queue], check=True, capture_output=True, text=True)
+        switch = pathlib.Path("/sys/fs/ext4") / pathlib.Path(device.stdout.strip()).name / "trigger_fs_error"
+        if not switch.exists():
+            raise Skip("this kernel cannot be told to find an error in ext4")
+        switch.write_text("a test")
 
     def unmount(self):
         subprocess.run(["umount", "-l", self.world.queue], check=True)

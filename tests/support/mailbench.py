@@ -131,12 +131,12 @@ class World:
         run = lambda *words: subprocess.run(["openssl", *map(str, words)], check=True,
                                             capture_output=True, cwd=tls)
         ec = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-        run("req", "-x509", *ec, "-keyout", "ca.key", "-out", "ca.pem", "-days", "30", "-subj",
+        run("req", "-x509", *ec, "-keyout", "ca.key", "-out", "ca.pem", "-days", "30000", "-subj",
             "/O=Test/CN=Test CA")
         run("req", *ec, "-keyout", "server.key", "-out", "server.csr", "-subj", f"/CN={self.host}")
         (tls / "ext").write_text(f"subjectAltName=DNS:{self.host}\nextendedKeyUsage=serverAuth\n")
         run("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
-            "-CAcreateserial", "-days", "30", "-extfile", "ext", "-out", "server.pem")
+            "-CAcreateserial", "-days", "30000", "-extfile", "ext", "-out", "server.pem")
 
     @property
     def relayhost(self):

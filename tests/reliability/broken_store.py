@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""D12, D14, D15, D16: the queue's files change under the daemon, its directory becomes read-only, a
+second daemon wants it, it is copied to another place.
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
+from faults import LONG, QUICK, FileSystem, processor_time, settled_soon, worker
+from ledger import Ledger, Load, Smtp
+from mailbench import BIN, World, main, wait_until
+
+
+def submit(ledger, size=2000, timeout=20):
+    letter = ledger.new_letter(size)
+    try:
+        client = Smtp(ledger.world.smtp_port, timeout)
+        code, text = client.send(letter)
+        client.close()
+    except (OSError, AssertionError, ValueError) as lost:
+        ledger.note(letter, None, "smtp", type(lost).__name__)
+        return ""
+    ledger.note(letter, code == 250, "smtp", text)
+    return text
+
+
+def a_second_daemon_is_refused():
+    with World(main_cf=QUICK) as world:
+        world.start()
+        ledger = Ledger(world)
+        with Load(ledger, smtp=2, sendmail=1, pause=0.05):
+            for _ in range(3):
+                second = world.command("postriderd", "-c", world.config, check=False)
+                assert second.returncode != 0 and "already running" in second.stderr, second
+        assert not ledger.refused and not ledger.unknown, ledger.replies
+        assert "killed" not in world.log() and ledger.settle()["accepted"] >= 3
+
+
+def a_read_only_queue_refuses_until_it_can_be_written():
+    with World(main_cf=QUICK) as world, FileSystem(world, 160) as disk:
+        world.start()
+        ledger = Ledger(world)
+        with Load(ledger, smtp=2, sendmail=1, pause=0.05):
+            time.sleep(1)
+            ledger.disturbance()
+            # The kernel refuses a remount while files are open for writing, unless it is an error's.
+            disk.force_read_only()
+            accepted = len([name for name in ledger.accepted if ledger.letters[name].by == "smtp"])
+            time.sleep(0.3)
+            begun, courier = time.monotonic(), worker(world, "courier")
+            before = processor_time(courier)
+            time.sleep(10 if LONG else 3)
+            used = (processor_time(courier) - before) / (time.monotonic() - begun)
+            late = len([name for name in ledger.accepted if ledger.letters[name].by == "smtp"])
+            # What an operator does: stop, mend, start. A store that never came back stops hard, and
+            # clients whose commits are in doubt never hear.
+            world.kill()
+        assert used < 0.3, f"the courier used {used:.0%} of a processor"
+        assert late - accepted <= 2, (accepted, late)
+        disk.unmount()
+        subprocess.run(["fsck.ext4", "-fy", disk.image], capture_output=True)
+        disk.mount()
+        ledger.disturbance()
+        world.start()
+        print(f"FIGURES read-only: {used:.1%} of a processor, {ledger.settle()}, {dict(ledger.replies)}", flush=True)
+
+
+DAMAGES = {
+    "the log is truncated": lambda queue: os.truncate(queue / "queue.db-wal", 100),
+    "the log is zeroed": lambda queue: overwrite(queue / "queue.db-wal", lambda size: bytes(size)),
+    "the database is truncated": lambda queue: os.truncate(queue / "queue.db", 5000),
+    "the database is zeroed": lambda queue: overwrite(queue / "queue.db", lambda size: bytes(size)),
+    "the database is noise": lambda queue: overwrite(queue / "queue.db", os.urandom),
+    "the database is another": lambda queue: replace(queue / "queue.db", b"SQLite format 3\0" + bytes(8176)),
+    "the database is gone": lambda queue: (queue / "queue.db").unlink(),
+    "the log is gone": lambda queue: (queue / "queue.db-wal").unlink(),
+    "the index of the log is noise": lambda queue: overwrite(queue / "queue.db-shm", os.urandom),
+}
+
+
+def overwrite(path, content):
+    with open(path, "r+b") as file:
+        file.write(content(path.stat().st_size))
+
+
+def replace(path, content):
+    other = path.with_name("other")
+    other.write_bytes(content)
+    shutil.copymode(path, other)
+    shutil.chown(other, path.stat().st_uid, path.stat().st_gid)
+    other.rename(path)
+
+
+def damaged_files_are_noticed_and_nothing_is_invented():
+    """Mail in a file that was torn out is lost, and nobody can help that. What must not be: a message
+    that nobody sent or that was changed, a damaged file thrown away, mail that is gone in silence."""
+    names = list(DAMAGES)
+    for name in names if LONG else names[2:6]:
+        with World(main_cf=QUICK, script="RCPT * 450 4.2.1 later\n") as world:
+            world.start()
+            ledger = Ledger(world)
+            for _ in range(6):
+                assert submit(ledger, 20000).startswith("250")
+            # As long as the log holds it all, the database can be restored from it.
+            world.stop()
+            subprocess.run(["sqlite3", world.queue / "queue.db", "PRAGMA wal_checkpoint(TRUNCATE)"],
+                           check=True, user=world.owner, capture_output=True)
+            world.start()
+            said_before = world.log()
+            DAMAGES[name](world.queue)
+            replies = [submit(ledger, timeout=5)[:3] for _ in range(3)]
+            time.sleep(1)
+            world.kill()
+            files = {path.name for path in world.queue.glob("queue.db*")}
+            world.change_smarthost(script="")
+            starts = world.log().count("daemon started")
+            world.start(wait=False)
+            wait_until(lambda: world.daemon.poll() is not None or world.log().count("daemon started") > starts,
+                       "a start or a refusal", log=world.log)
+            refused = world.daemon.poll() is not None
+            if not refused:
+                settled_soon(lambda: not world.queued(), 10)
+            book = ledger.read()
+            assert not book.damaged, (name, book.damaged)
+            lost = ledger.missing(book, frozenset() if refused else ledger.listed())
+            said = [line for line in world.log()[len(said_before):].splitlines()
+                    if re.search(r"(fatal|error|warning): .*queue.db", line)]
+            if refused:
+                assert world.daemon.returncode == 74, world.daemon.returncode
+                assert files <= {path.name for path in world.queue.glob("queue.db*")}, f"{name}: a file was removed"
+            assert said or not lost, f"{name}: {len(lost)} lost, and the log says nothing\n{world.log()}"
+            outcome = f"refused, status {world.daemon.returncode}" if refused else "works"
+            print(f"FIGURES {name}: then {replies}, the next start {outcome}, {len(lost)} of {len(ledger.accepted)} not delivered; "
+                  f"said: {said[-1].partition(': ')[2].replace(str(world.queue), '')[:90] if said else ''}", flush=True)
+
+
+def a_copied_queue_works_elsewhere():
+    """D16: nothing in it depends on where it lies, or on inodes."""
+    with World(main_cf=QUICK, relay=False) as world:
+        world.start()
+        ledger = Ledger(world)
+        for _ in range(10):
+            assert submit(ledger, 100000).startswith("250")
+        world.stop()
+        elsewhere = world.directory / "elsewhere"
+        subprocess.run(["cp", "-r", "--preserve=mode,ownership", world.queue, elsewhere], check=True)
+        shutil.rmtree(world.queue)
+        main_cf = world.config / "main.cf"
+        main_cf.write_text(main_cf.read_text().replace(str(world.queue), str(elsewhere)))
+        world.queue = elsewhere
+        world.start_smarthost()
+        world.start()
+        assert ledger.settle()["copies"] == 10
+
+
+if __name__ == "__main__":
+    main(a_second_daemon_is_refused, a_read_only_queue_refuses_until_it_can_be_written,
+         damaged_files_are_noticed_and_nothing_is_invented, a_copied_queue_works_elsewhere)

@@ -3,8 +3,8 @@
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 
-.PHONY: all build dev check sanitize reliability demo bench instructions install package package-check format
-.PHONY: lint tsan coverage clean help dependencies
+.PHONY: all build dev check sanitize reliability fuzz demo bench instructions install package package-check
+.PHONY: format lint tsan coverage clean help dependencies
 
 all: build
 
@@ -34,6 +34,10 @@ sanitize: dependencies
 ## reliability: kill, cut the power, fill the disk, fail each call: long forms, about an hour, as root
 reliability: dependencies
 	@tests/run reliability
+## fuzz: every parser, with clang's libFuzzer; SECONDS=60 each, TARGETS="..." for some of them
+fuzz:
+	@packaging/install-dependencies analysis
+	@SECONDS_EACH=$(or $(SECONDS),60) TARGETS="$(TARGETS)" JOBS=$(JOBS) tests/fuzz/run
 
 ## bench: measure side by side with Postfix;  instructions: count those of the hot paths
 bench: build

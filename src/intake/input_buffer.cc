@@ -54,7 +54,9 @@ net::Awaitable<Result<InputBuffer::Line>> InputBuffer::read_line(std::size_t len
             Line line;
             line.text = input.substr(0, newline);
             while (line.text.ends_with('\r')) line.text.remove_suffix(1);
-            if (line.text.size() > length_max) {
+            // Before its CRs were taken off, too: that is how it looks when it comes in two
+            // packets.
+            if (line.text.size() > length_max || newline > length_max + 1) {
                 line.text = line.text.substr(0, length_max);
                 line.too_long = true;
             }

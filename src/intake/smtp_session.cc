@@ -151,13 +151,11 @@ void SmtpSession::begin_message() {
 
 net::Awaitable<Result<void>> SmtpSession::read_data() {
     begin_message();
-    auto flushed = co_await flush();
-    if (!flushed) co_return flushed;
     smtp::DataReader data;
     while (!data.at_end()) {
         if (input_.buffered().empty()) {
             // Looking is enough: what follows the final dot must stay for the next command.
-            auto filled = co_await input_.fill(InputBuffer::kContentRoom, content_deadline());
+            auto filled = co_await wait_for_content();
             if (!filled) co_return Unexpected(std::move(filled).error());
         }
         std::string_view input = input_.buffered();
@@ -180,7 +178,7 @@ net::Awaitable<Result<void>> SmtpSession::read_chunk(smtp::BdatCommand chunk) {
     if (!message_->has_begun()) begin_message();
     for (std::uint64_t left = chunk.size; left > 0;) {
         if (input_.buffered().empty()) {
-            auto filled = co_await input_.fill(InputBuffer::kContentRoom, content_deadline());
+            auto filled = co_await wait_for_content();
             if (!filled) co_return Unexpected(std::move(filled).error());
         }
         const std::string_view input = input_.buffered();
@@ -193,12 +191,19 @@ net::Awaitable<Result<void>> SmtpSession::read_chunk(smtp::BdatCommand chunk) {
     co_return co_await answer(dialogue_.chunk_received(chunk));
 }
 
+/// Nobody waits for content while the client may be waiting for a reply (RFC 2920 3.2).
+net::Awaitable<Result<void>> SmtpSession::wait_for_content() {
+    auto flushed = co_await flush();
+    if (!flushed) co_return flushed;
+    co_return co_await input_.fill(InputBuffer::kContentRoom, content_deadline());
+}
+
 net::Awaitable<Result<void>> SmtpSession::skip_chunk(std::uint64_t size) {
     content_bytes_ = 0;
     content_begun_ = services_.timers.now();
     for (std::uint64_t left = size; left > 0;) {
         if (input_.buffered().empty()) {
-            auto filled = co_await input_.fill(InputBuffer::kContentRoom, content_deadline());
+            auto filled = co_await wait_for_content();
             if (!filled) co_return Unexpected(std::move(filled).error());
         }
         const auto part = std::min<std::uint64_t>(left, input_.buffered().size());

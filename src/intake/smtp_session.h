@@ -61,6 +61,7 @@ private:
     net::Awaitable<Result<void>> open_message();
     net::Awaitable<Result<void>> read_data();
     net::Awaitable<Result<void>> read_chunk(smtp::BdatCommand chunk);
+    net::Awaitable<Result<void>> wait_for_content();
     net::Awaitable<Result<void>> skip_chunk(std::uint64_t size);
     net::Awaitable<void> take_content(std::string_view bytes);
     net::Awaitable<Result<void>> finish_message();

@@ -72,7 +72,20 @@ std::optional<Address> parse_address(std::string_view text) {
     std::string domain = local.substr(*at + 1);
     local.resize(*at);
     if (local.empty() && !any_quotes) return std::nullopt;
+    if (!is_domain_text(domain)) return std::nullopt;
     return Address(std::move(local), std::move(domain));
+}
+
+bool is_domain_text(std::string_view text) {
+    bool literal = false;
+    for (const char c : text) {
+        if (is_ascii_control(c) ||
+            std::string_view(" \"<>\\,;()@").find(c) != std::string_view::npos)
+            return false;
+        if (c == (literal ? '[' : ']')) return false;
+        if (c == '[' || c == ']') literal = !literal;
+    }
+    return !literal;
 }
 
 bool same_mailbox(const Address& a, const Address& b) {

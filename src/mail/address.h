@@ -33,8 +33,14 @@ std::string internal(const Address&);
 /// Reads the external form of one address, without angle brackets, comments or source route:
 /// dot-atom or quoted local part, then, optionally, `@` and a domain or literal. The local part is
 /// split at the last `@` outside quotes. Empty text is the null address. Nothing if a control
-/// character, an unbalanced quote or an empty local part before `@` stands in it.
+/// character, an unbalanced quote, an empty local part before `@` or what is no domain behind it
+/// stands in it.
 std::optional<Address> parse_address(std::string_view text);
+
+/// Whether a text can stand behind the `@` without being taken for something else: no control
+/// character, space, quote, backslash, `@` or mark of a list in it, and brackets only around a
+/// literal.
+bool is_domain_text(std::string_view text);
 
 /// Same mailbox as far as anybody but its own server can tell: domain without regard to case.
 bool same_mailbox(const Address&, const Address&);

@@ -20,7 +20,9 @@ TEST(Address, QuotesOnlyWhereItMust) {
 }
 
 TEST(Address, RefusesWhatCannotBeOne) {
-    for (const char* text : {"a\nb@x", "\"open@x", "@x", "a\\", "tab\there@x"}) {
+    for (const char* text : {"a\nb@x", "\"open@x", "@x", "a\\", "tab\there@x",
+                             // What stands quoted behind the last `@` would be written bare.
+                             "a@b\"@\"c", "a@b\\ c", "a@[1", "a@[1]]", "a@b,c"}) {
         EXPECT_FALSE(parse_address(text)) << text;
     }
 }

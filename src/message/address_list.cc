@@ -22,10 +22,9 @@ bool is_blank(char c) {
 }
 
 bool is_usable(const mail::Address& address) {
-    const auto is_control = [](char c) { return is_ascii_control(c); };
     return address.local_part.size() + address.domain.size() < kAddressLengthMax &&
-           std::none_of(address.local_part.begin(), address.local_part.end(), is_control) &&
-           std::none_of(address.domain.begin(), address.domain.end(), is_control);
+           std::none_of(address.local_part.begin(), address.local_part.end(), is_ascii_control) &&
+           mail::is_domain_text(address.domain);
 }
 
 }  // namespace
@@ -180,8 +179,14 @@ private:
     void close_address(bool missing_comma) {
         if (address_.empty()) return;
         std::reverse(address_.begin(), address_.end());
-        passed_.push_back(Token{Kind::Address, 0, {}, addresses_.size()});
-        addresses_.push_back(without_route(address_));
+        mail::Address address = without_route(address_);
+        if (address.is_null()) {
+            // A lone `@` or `""`: no address, and left as it stands.
+            std::move(address_.rbegin(), address_.rend(), std::back_inserter(passed_));
+        } else {
+            passed_.push_back(Token{Kind::Address, 0, {}, addresses_.size()});
+            addresses_.push_back(std::move(address));
+        }
         address_.clear();
         if (missing_comma) passed_.push_back(Token{Kind::Operator, ','});
     }

@@ -34,7 +34,8 @@ public:
     /// Puts another address in the place of one.
     void replace(std::size_t index, mail::Address address);
 
-    /// Whether each address may be used: no control character in it, not too long.
+    /// Whether each address may be used: no control character in it, a domain that can be written,
+    /// not too long.
     bool is_well_formed() const { return well_formed_; }
 
     /// The list as Postfix writes a changed field: a comma and LF behind each address.

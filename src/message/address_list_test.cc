@@ -44,6 +44,9 @@ TEST(AddressList, FindsTheAddressesInWhateverStandsAroundThem) {
         {"\"a@x", "\"a@x\""},
         {"site!user", "site!user"},
         {"a\x01@x, b@x", "b@x"},
+        {"@, \"\", b@x", "b@x"},
+        {"a@\"b, c@d\", b@x", "b@x"},
+        {"a@[x\\]y], b@x", "b@x"},
     };
     for (const auto& [text, expected] : cases) EXPECT_EQ(addresses(text), expected) << text;
 }

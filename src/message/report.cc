@@ -1,5 +1,6 @@
 #include "message/report.h"
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 
@@ -305,7 +306,10 @@ void Writer::returned_part() {
     for (std::string_view rest = request_.original_content; !rest.empty();) {
         const auto next = next_line(rest);
         if (headers_only_ && !continues_field(next) && field_name_length(next) == 0) break;
-        line(next);
+        // Accepted content has no CR here; what a damaged disk makes of it must not travel on.
+        std::string kept(next);
+        std::replace(kept.begin(), kept.end(), '\r', ' ');
+        line(kept);
     }
 }
 

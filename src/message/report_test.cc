@@ -62,6 +62,18 @@ std::string written(const ReportRequest& request) {
 
 }  // namespace
 
+TEST(Report, OfDamagedContentHasNoBareLineEnd) {
+    auto damaged = request();
+    damaged.original_content = "A: b\n\rc\r\r\n\n\nbody\r";
+    const std::string content = write_report(damaged).content;
+    for (std::size_t i = 0; i < content.size(); ++i) {
+        const bool ends_line = content[i] == '\r' || content[i] == '\n';
+        if (!ends_line) continue;
+        ASSERT_EQ(content.substr(i, 2), "\r\n") << i;
+        ++i;
+    }
+}
+
 TEST(Report, OfAFailureIsExactlyThis) {
     const auto report = write_report(request());
 

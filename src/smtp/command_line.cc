@@ -59,13 +59,6 @@ std::string_view without_route(std::string_view path) {
     return path;
 }
 
-bool is_domain_text(std::string_view domain) {
-    return std::none_of(domain.begin(), domain.end(), [](char c) {
-        return is_ascii_control(c) || c == ' ' || c == '"' || c == '<' || c == '>' || c == '\\' ||
-               c == ',' || c == ';' || c == '(' || c == ')' || c == '@';
-    });
-}
-
 /// An address as it stands between the brackets.
 std::optional<mail::Address> parse_path(std::string_view path, const PathRules& rules) {
     if (path.size() > rules.path_max || !is_utf8(path)) return std::nullopt;
@@ -75,7 +68,6 @@ std::optional<mail::Address> parse_path(std::string_view path, const PathRules& 
     if (!address) return std::nullopt;
     if (address->local_part.size() > rules.local_part_max) return std::nullopt;
     if (address->domain.size() > rules.domain_max) return std::nullopt;
-    if (!is_domain_text(address->domain)) return std::nullopt;
     return address;
 }
 
@@ -202,7 +194,7 @@ std::optional<Fault> apply(const Parameter& parameter, MailCommand& command) {
     return std::nullopt;
 }
 
-/// ORCPT: `type;address`, the address in xtext, or in its UTF-8 form (RFC 6533 3) for `utf-8`.
+/// ORCPT: `type;address`, the address in xtext, or as RFC 6533 3 has it for `utf-8`.
 std::optional<std::string> parse_orcpt(std::string_view value) {
     const std::size_t semicolon = value.find(';');
     if (semicolon == std::string_view::npos || semicolon == 0) return std::nullopt;
@@ -212,12 +204,8 @@ std::optional<std::string> parse_orcpt(std::string_view value) {
                      [](char c) { return is_ascii_alnum(c) || c == '-'; }))
         return std::nullopt;
 
-    std::optional<std::string> address;
-    if (equals_ignoring_case(type, "utf-8") && is_utf8(coded) && !is_ascii(coded)) {
-        address = std::string(coded);
-    } else {
-        address = decode_xtext(coded);
-    }
+    const auto address =
+        equals_ignoring_case(type, "utf-8") ? decode_unitext(coded) : decode_xtext(coded);
     if (!address || address->empty() || address->size() > 500 || !is_utf8(*address))
         return std::nullopt;
     if (std::any_of(address->begin(), address->end(), [](char c) { return is_ascii_control(c); }))

@@ -1,6 +1,7 @@
 #include "smtp/commands.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "core/ascii.h"
 
@@ -57,6 +58,26 @@ bool is_atom(std::string_view text) {
     });
 }
 
+/// False if there is no such character.
+bool append_utf8(std::uint32_t point, std::string& out) {
+    if (point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff)) return false;
+    const auto add = [&](std::uint32_t byte) { out += static_cast<char>(byte); };
+    if (point < 0x80) {
+        add(point);
+    } else if (point < 0x800) {
+        add(0xc0 | point >> 6);
+    } else if (point < 0x10000) {
+        add(0xe0 | point >> 12);
+        add(0x80 | (point >> 6 & 0x3f));
+    } else {
+        add(0xf0 | point >> 18);
+        add(0x80 | (point >> 12 & 0x3f));
+        add(0x80 | (point >> 6 & 0x3f));
+    }
+    if (point >= 0x80) add(0x80 | (point & 0x3f));
+    return true;
+}
+
 /// RFC 3461 4.2: an address type, `;`, and the address as xtext. RFC 6533 has a type of its own
 /// for addresses beyond ASCII.
 std::string orcpt_parameter(const mail::Recipient& recipient, bool smtputf8) {
@@ -75,10 +96,7 @@ std::string orcpt_parameter(const mail::Recipient& recipient, bool smtputf8) {
     }
     if (address.empty()) return {};
     if (equals_ignoring_case(type, "utf-8")) {
-        std::string encoded;
-        for (const char c : address)
-            encoded += is_ascii(c) ? xtext(std::string_view(&c, 1)) : std::string(1, c);
-        return " ORCPT=" + type + ";" + encoded;
+        return " ORCPT=" + type + ";" + unitext(address);
     }
     return " ORCPT=" + type + ";" + xtext(address);
 }
@@ -158,6 +176,41 @@ std::optional<std::string> decode_xtext(std::string_view text) {
         if (high == std::string_view::npos || low == std::string_view::npos) return std::nullopt;
         out += static_cast<char>(high << 4 | low);
         i += 2;
+    }
+    return out;
+}
+
+std::string unitext(std::string_view text) {
+    std::string out;
+    for (const char c : text) {
+        const bool plain =
+            !is_ascii(c) || (c > ' ' && c < 0x7f && c != '+' && c != '=' && c != '\\');
+        if (plain) {
+            out += c;
+            continue;
+        }
+        const auto byte = static_cast<unsigned char>(c);
+        out.append("\\x{").append({kHexDigits[byte >> 4], kHexDigits[byte & 15]}).append("}");
+    }
+    return out;
+}
+
+std::optional<std::string> decode_unitext(std::string_view text) {
+    std::string out;
+    while (!text.empty()) {
+        const std::size_t escape = std::min(text.find('\\'), text.size());
+        out += text.substr(0, escape);
+        text.remove_prefix(escape);
+        if (text.empty()) break;
+        const std::size_t end = text.find('}');
+        if (!text.starts_with("\\x{") || end == std::string_view::npos) return std::nullopt;
+        const std::string_view digits = text.substr(3, end - 3);
+        std::uint32_t point = 0;
+        const auto [stop, error] =
+            std::from_chars(digits.data(), digits.data() + digits.size(), point, 16);
+        if (error != std::errc() || stop != digits.data() + digits.size()) return std::nullopt;
+        if (!append_utf8(point, out)) return std::nullopt;
+        text.remove_prefix(end + 1);
     }
     return out;
 }

@@ -44,4 +44,10 @@ std::string xtext(std::string_view text);
 /// Nothing if the text is not xtext.
 std::optional<std::string> decode_xtext(std::string_view text);
 
+/// How ORCPT writes an address of type utf-8 (RFC 6533 3): UTF-8 as it is, and `\x{2B}` for what
+/// cannot stand in a parameter.
+std::string unitext(std::string_view text);
+/// Nothing if the text is not unitext.
+std::optional<std::string> decode_unitext(std::string_view text);
+
 }  // namespace postrider::smtp

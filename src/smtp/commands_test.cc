@@ -133,4 +133,12 @@ TEST(Xtext, EncodesWhatItMustAndDecodesIt) {
         EXPECT_FALSE(decode_xtext(bad)) << bad;
 }
 
+TEST(Unitext, EncodesWhatItMustAndDecodesIt) {
+    EXPECT_EQ(unitext("j\xc3\xb6+a=b\\c d"), "j\xc3\xb6\\x{2B}a\\x{3D}b\\x{5C}c\\x{20}d");
+    EXPECT_EQ(decode_unitext("j\\x{F6}rg\\x{2b}\\x{1F600}\\x{20AC}@x"),
+              "j\xc3\xb6rg+\xf0\x9f\x98\x80\xe2\x82\xac@x");
+    for (const char* bad : {"\\", "\\x{", "\\x{}", "\\x{g}", "\\x{110000}", "\\x{D800}", "\\y{41}"})
+        EXPECT_FALSE(decode_unitext(bad)) << bad;
+}
+
 }  // namespace postrider::smtp

@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 
 .PHONY: all build dev check sanitize reliability fuzz demo bench instructions install package package-check
-.PHONY: format lint tsan coverage clean help dependencies
+.PHONY: format lint tsan coverage valgrind clean help dependencies
 
 all: build
 
@@ -49,11 +49,13 @@ instructions: build
 	@cmake --build build -j $(JOBS) --target micro
 	@bench/instructions
 
-## tsan, coverage: the unit tests under the thread sanitizer; with line coverage
-tsan coverage: dependencies
-	@cmake --preset $@ > /dev/null
-	@cmake --build --preset $@ -j $(JOBS)
-	@ctest --test-dir build/$@ --output-on-failure -j $(JOBS) -L unit
+## coverage: lines that units and corpora run, by module; fails below 90 % where it matters
+## tsan: the modules with threads under the thread sanitizer;  valgrind: some units under memcheck
+coverage tsan: dependencies
+	@tests/run $@
+valgrind:
+	@packaging/install-dependencies analysis
+	@tests/run valgrind
 
 ## install: programs, manual pages and units under PREFIX (/usr/local); DESTDIR is honoured
 install: build
@@ -70,9 +72,10 @@ package-check: dependencies
 ## format: clang-format on everything;  lint: clang-tidy
 format:
 	@git ls-files '*.h' '*.cc' | xargs clang-format -i
-lint: dependencies
+lint:
+	@packaging/install-dependencies analysis
 	@cmake --preset dev > /dev/null
-	@git ls-files 'src/*.cc' 'apps/*.cc' | grep -v _test.cc | xargs -P $(JOBS) -n 4 clang-tidy -p build/dev --quiet
+	@git ls-files 'src/*.cc' 'apps/*.cc' | grep -v _test.cc | xargs -P $(JOBS) -n 4 clang-tidy-16 -p build/dev --quiet
 
 clean:
 	@rm -rf build

@@ -21,7 +21,7 @@ void InputBuffer::make_room(std::size_t room) {
     if (capacity_ < kept + room) {
         capacity_ = kept + room;
         auto larger = std::make_unique_for_overwrite<char[]>(capacity_);
-        std::memcpy(larger.get(), bytes_.get() + begin_, kept);
+        if (kept > 0) std::memcpy(larger.get(), bytes_.get() + begin_, kept);
         bytes_ = std::move(larger);
     } else if (begin_ > 0) {
         std::memmove(bytes_.get(), bytes_.get() + begin_, kept);

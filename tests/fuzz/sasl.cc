@@ -72,7 +72,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
             return 0;
         }
         if (step->kind == Kind::Succeeded) {
-            fuzz::require(code == 235, "success is 235");
+            fuzz::require(code / 100 == 2, "success is 2xx");
             fuzz::require(!exchange.mechanism_name().starts_with("SCRAM"),
                           "nobody without the password passes for a SCRAM server");
         }

@@ -71,8 +71,9 @@ Outcome converse(std::string_view text, fuzz::Packets::Way way) {
     CapturedLog lines;
     const Log log(lines, "intake");
     ClientStream stream(text, way);
-    const intake::Services services{dialogue, session_options, cleanup, inbox, timers, log, {}};
-    intake::SmtpSession session(stream, intake::network_client("127.0.0.1", true), services);
+    const intake::Services services{dialogue, session_options, cleanup, inbox, timers, log};
+    intake::Slot slot;
+    intake::SmtpSession session(stream, intake::network_client("127.0.0.1", true), services, slot);
     intake::run(session.run(false));
 
     fuzz::require(stream.closed, "the session ends");

@@ -22,6 +22,8 @@ def defined(source):
             yield path.stem, name
     for path in source.glob("tests/dialogs/*/*.dialog"):
         yield "dialog", path.stem
+    for name in re.findall(r"^fuzz_target\((\w+)", (source / "tests/fuzz/CMakeLists.txt").read_text(), re.M):
+        yield "fuzz", name
 
 
 def complaints(text, tests):

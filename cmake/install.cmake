@@ -41,9 +41,13 @@ install(CODE "
 
 configure_file(${PROJECT_SOURCE_DIR}/etc/systemd/postrider.service.in
     ${CMAKE_BINARY_DIR}/systemd/system/postrider.service @ONLY)
+configure_file(${PROJECT_SOURCE_DIR}/etc/systemd/postrider-keeper@.service.in
+    ${CMAKE_BINARY_DIR}/systemd/system/postrider-keeper@.service @ONLY)
 configure_file(${PROJECT_SOURCE_DIR}/etc/systemd/postrider-user.service.in
     ${CMAKE_BINARY_DIR}/systemd/user/postrider.service @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/systemd/system/postrider.service
+    ${CMAKE_BINARY_DIR}/systemd/system/postrider-keeper@.service
+    ${PROJECT_SOURCE_DIR}/etc/systemd/postrider-keeper.socket
     ${PROJECT_SOURCE_DIR}/etc/systemd/postrider.socket
     DESTINATION lib/systemd/system)
 install(FILES ${CMAKE_BINARY_DIR}/systemd/user/postrider.service DESTINATION lib/systemd/user)

@@ -16,11 +16,14 @@
 #include "config/config.h"
 #include "core/clock.h"
 #include "core/log_targets.h"
+#include "daemon/confine.h"
+#include "daemon/keeper.h"
 #include "daemon/layout.h"
 #include "daemon/log_target.h"
 #include "daemon/master.h"
 #include "daemon/service_manager.h"
 #include "daemon/worker.h"
+#include "table/opener.h"
 
 namespace {
 
@@ -30,22 +33,29 @@ constexpr const char* kUsage =
     "usage: postriderd [-c config_dir] [-d]\n"
     "  -c DIR  the directory of main.cf (default: $MAIL_CONFIG, else /etc/postrider)\n"
     "  -d      detach: return once mail can be taken in and sent\n"
+    "  -k      be the keeper: open one file for a daemon that is not root (for its unit)\n"
     "  -V      print the version\n";
 
 struct Arguments {
     std::string directory;
     bool detach = false;
+    bool keeper = false;
+    char** words = nullptr;  ///< As they were given.
 };
 
 Arguments parse_arguments(int argc, char** argv) {
     Arguments arguments;
-    for (int option; (option = ::getopt(argc, argv, "c:dhV")) != -1;) {
+    arguments.words = argv;
+    for (int option; (option = ::getopt(argc, argv, "c:dhkV")) != -1;) {
         switch (option) {
             case 'c':
                 arguments.directory = ::optarg;
                 break;
             case 'd':
                 arguments.detach = true;
+                break;
+            case 'k':
+                arguments.keeper = true;
                 break;
             case 'V':
                 std::puts("postrider " POSTRIDER_VERSION);
@@ -77,11 +87,12 @@ void open_standard_descriptors() {
 /// What a library would do differently because of our caller's environment is decided by the
 /// configuration instead. The service manager's part stays.
 void clean_environment() {
-    constexpr std::array kKept{"MAIL_CONFIG",   "TZ",
-                               "LISTEN_FDS",    "LISTEN_FDNAMES",
-                               "LISTEN_PID",    "LISTEN_PIDFDID",
-                               "NOTIFY_SOCKET", "WATCHDOG_USEC",
-                               "WATCHDOG_PID",  "CREDENTIALS_DIRECTORY"};
+    constexpr std::array kKept{"MAIL_CONFIG",     "TZ",
+                               "LISTEN_FDS",      "LISTEN_FDNAMES",
+                               "LISTEN_PID",      "LISTEN_PIDFDID",
+                               "NOTIFY_SOCKET",   "WATCHDOG_USEC",
+                               "WATCHDOG_PID",    "CREDENTIALS_DIRECTORY",
+                               "POSTRIDER_KEEPER"};
     std::vector<std::pair<const char*, std::string>> kept;
     for (const char* name : kKept) {
         if (const char* value = std::getenv(name)) kept.emplace_back(name, value);
@@ -129,6 +140,20 @@ void report_success(UniqueFd& parent, const Log& log) {
     parent.reset();
 }
 
+std::vector<int> all_of(const daemon::Doors& doors) {
+    std::vector<int> sockets{doors.submit.get(), doors.control.get()};
+    for (const UniqueFd& door : doors.smtp) sockets.push_back(door.get());
+    return sockets;
+}
+
+/// Answers one request on standard input, which the service manager has accepted.
+int keep(const config::Config& config, const Log& log) {
+    auto answered = daemon::answer_as_keeper(config, STDIN_FILENO);
+    if (answered) return 0;
+    log.error(answered.error().message);
+    return 1;
+}
+
 /// Reads and opens everything a master needs; says on standard error and in the log what is wrong.
 int serve(const Arguments& arguments, UniqueFd parent) {
     StderrTarget console;
@@ -142,15 +167,16 @@ int serve(const Arguments& arguments, UniqueFd parent) {
     auto config = config::Config::load(
         config::configuration_directory(arguments.directory, environment ? environment : ""));
     if (!config) return fail(config.error(), 78);
+    if (arguments.keeper) return keep(*config, complaint);
     auto target = daemon::open_log_target(*config);
     if (!target) return fail(target.error(), 78);
     const bool to_stdout = config->text("maillog_file") == "/dev/stdout";
     BothTargets both(target->get(), to_stdout ? nullptr : &console);
     const Log log(both, "master");
-    for (const std::string& warning : config->warnings()) log.warning(warning);
 
     auto owner = daemon::find_owner(config->text("mail_owner"));
     if (!owner) return fail(owner.error(), 78);
+    if (daemon::has_keeper()) table::open_unreadable_sources_by(daemon::ask_keeper);
     const daemon::Layout layout{config->text("queue_directory")};
     if (auto prepared = daemon::prepare(layout, *owner); !prepared) {
         return fail(prepared.error(), 73);
@@ -159,6 +185,11 @@ int serve(const Arguments& arguments, UniqueFd parent) {
     if (!lock) return fail(lock.error(), 75);
     auto doors = daemon::open_doors(*config, layout, log);
     if (!doors) return fail(doors.error(), 71);
+    if (::geteuid() != 0 && !parent && daemon::has_ambient_privileges()) {
+        auto started = daemon::start_anew_without_privileges(all_of(*doors), arguments.words);
+        return fail(started.error(), 71);
+    }
+    for (const std::string& warning : config->warnings()) log.warning(warning);
 
     const SystemClock clock;
     daemon::Setup setup{std::move(config).value(), layout, *owner, arguments.detach};

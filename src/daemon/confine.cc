@@ -1,5 +1,6 @@
 #include "daemon/confine.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdint>
@@ -32,9 +33,6 @@ constexpr Capabilities capability(int number) {
 constexpr Capabilities kMasterCapabilities = capability(CAP_CHOWN) | capability(CAP_DAC_OVERRIDE) |
                                              capability(CAP_FOWNER) | capability(CAP_KILL) |
                                              capability(CAP_SETGID) | capability(CAP_SETUID);
-// For a master that a service manager starts as the mail owner: passwords that only root can read,
-// and drops.
-constexpr Capabilities kOwnersCapabilities = capability(CAP_DAC_READ_SEARCH);
 
 Result<void> keep_capabilities(Capabilities wanted) {
     __user_cap_header_struct header{};
@@ -43,6 +41,11 @@ Result<void> keep_capabilities(Capabilities wanted) {
     if (::syscall(SYS_capget, &header, sets.data()) < 0) {
         return Unexpected(system_error("look at capabilities", errno));
     }
+    // A service manager's filter need not allow a call that changes nothing. What is inheritable and
+    // no more is nothing: programs with capabilities of their own gain none without new privileges.
+    const bool has_none = std::all_of(sets.begin(), sets.end(),
+                                      [](const auto& set) { return set.permitted == 0; });
+    if (has_none) return {};
     for (std::size_t i = 0; i < sets.size(); ++i) {
         const auto word = static_cast<std::uint32_t>(wanted >> (32 * i));
         sets[i].permitted &= word;
@@ -132,8 +135,7 @@ bool allow_beneath(int ruleset, const std::filesystem::path& path, std::uint64_t
 
 Result<void> keep_master_privileges() {
     empty_bounding_set();
-    if (auto kept = keep_capabilities(::geteuid() == 0 ? kMasterCapabilities : kOwnersCapabilities);
-        !kept) {
+    if (auto kept = keep_capabilities(::geteuid() == 0 ? kMasterCapabilities : 0); !kept) {
         return kept;
     }
     return seal();
@@ -152,6 +154,32 @@ Result<void> drop_privileges(const Owner& owner) {
     }
     // Last: a change of user makes a process dumpable or not by rules of its own.
     return seal();
+}
+
+Result<void> start_anew_without_privileges(std::vector<int> sockets, char** arguments) {
+    ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    // Out of the way first: one socket's new place may be where another one is.
+    constexpr int kFirst = 3;
+    const int beyond = kFirst + static_cast<int>(sockets.size());
+    for (int& socket : sockets) socket = ::fcntl(socket, F_DUPFD_CLOEXEC, beyond);
+    for (std::size_t i = 0; i < sockets.size(); ++i) {
+        if (sockets[i] < 0 || ::dup2(sockets[i], kFirst + static_cast<int>(i)) < 0) {
+            return Unexpected(system_error("hand sockets over", errno));
+        }
+    }
+    ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
+    ::setenv("LISTEN_FDS", std::to_string(sockets.size()).c_str(), 1);
+    std::error_code trouble;
+    const auto program = std::filesystem::read_symlink("/proc/self/exe", trouble);
+    if (!trouble) ::execv(program.c_str(), arguments);
+    return Unexpected(system_error("start " + program.native() + " anew", errno));
+}
+
+bool has_ambient_privileges() {
+    for (int number = 0;; ++number) {
+        const int is_set = ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, number, 0, 0);
+        if (is_set != 0) return is_set > 0;
+    }
 }
 
 void confine_reach(Role role, const FileAccess& access, const Log& log) {

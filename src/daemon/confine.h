@@ -12,10 +12,17 @@
 namespace postrider::daemon {
 
 /// For the master, once its doors are open: keeps of root's capabilities those that opening other
-/// accounts' files, starting workers as another user and ending them take; of another account's, if
-/// a service manager gave it any, that of reading all files. No new privileges, no core dumps, for
-/// it and all its workers.
+/// accounts' files, starting workers as another user and ending them take, and none when another
+/// account started us. No new privileges, no core dumps, for it and all its workers.
 Result<void> keep_master_privileges();
+
+/// Whether this process would hand capabilities to a program that it starts: a service manager gave
+/// them to an account that is not root's.
+bool has_ambient_privileges();
+/// Gives those up, by starting the same program again with the sockets that they were needed for,
+/// handed over as a service manager would: so no system call that changes privileges need be
+/// allowed. Returns only when that fails.
+Result<void> start_anew_without_privileges(std::vector<int> sockets, char** arguments);
 
 /// Becomes `owner` for good, with no capability, no way to gain any (no_new_privs), no core dumps,
 /// unreadable through /proc. Without `owner.change_to` the account stays what it is.

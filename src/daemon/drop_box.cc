@@ -9,10 +9,12 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
 
+#include "daemon/keeper.h"
 #include "intake/drop.h"
 
 namespace postrider::daemon {
@@ -20,6 +22,23 @@ namespace {
 
 // More is not held in memory; the rest is found by a later scan.
 constexpr std::size_t kFilesMax = 10000;
+
+/// A message that its writer alone can read is opened by the keeper, if there is one.
+Result<intake::Drop> open_drop(int directory, const std::filesystem::path& maildrop,
+                               const std::string& name) {
+    auto opened = intake::open_drop(directory, name);
+    if (opened || opened.error().code != ErrorCode::Denied || !has_keeper()) return opened;
+    auto file = ask_keeper(maildrop / name);
+    if (!file) return Unexpected(std::move(file).error());
+    struct stat status {};
+    if (::fstat(file->get(), &status) < 0) {
+        return Unexpected(system_error("stat maildrop/" + name, errno));
+    }
+    intake::Drop drop;
+    drop.uid = status.st_uid;
+    drop.file = std::move(*file);
+    return drop;
+}
 
 /// Whether anything has been dropped since the last call.
 bool drain(int watch) {
@@ -40,7 +59,7 @@ Result<DropBox> DropBox::open(const std::filesystem::path& maildrop, const Log& 
     if (!watch || ::inotify_add_watch(watch.get(), maildrop.c_str(), named) < 0) {
         return Unexpected(system_error("watch " + maildrop.native(), errno));
     }
-    return DropBox(std::move(directory), std::move(watch), log);
+    return DropBox(maildrop, std::move(directory), std::move(watch), log);
 }
 
 void DropBox::rescan() {
@@ -65,14 +84,18 @@ std::optional<DropBox::Dropped> DropBox::next(MonotonicTime now, pid_t holder) {
             ++entry;
             continue;
         }
-        auto opened = intake::open_drop(directory_.get(), name);
+        auto opened = open_drop(directory_.get(), maildrop_, name);
         if (!opened && opened.error().code == ErrorCode::NotFound) {
             entry = files_.erase(entry);  // Its owner took it back.
             continue;
         }
         if (!opened) {
             log_.warning(opened.error().message);
-            file.state = State::Refused;
+            if (opened.error().code == ErrorCode::Unavailable) {
+                file.not_before = now + kRetryDelay;  // Nobody has judged it.
+            } else {
+                file.state = State::Refused;
+            }
             continue;
         }
         file.state = State::HandedOut;

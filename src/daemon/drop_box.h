@@ -55,10 +55,14 @@ private:
         pid_t holder = -1;
     };
 
-    DropBox(UniqueFd directory, UniqueFd watch, const Log& log)
-        : directory_(std::move(directory)), watch_(std::move(watch)), log_(log) {}
+    DropBox(std::filesystem::path maildrop, UniqueFd directory, UniqueFd watch, const Log& log)
+        : maildrop_(std::move(maildrop)),
+          directory_(std::move(directory)),
+          watch_(std::move(watch)),
+          log_(log) {}
     void scan();
 
+    std::filesystem::path maildrop_;
     UniqueFd directory_;
     UniqueFd watch_;
     Log log_;

@@ -10,8 +10,6 @@
 namespace postrider::daemon {
 namespace {
 
-constexpr std::size_t kTextLengthMax = 255;
-
 struct Fixed {
     std::uint8_t kind;
     std::int64_t number;
@@ -35,7 +33,7 @@ Result<std::pair<UniqueFd, UniqueFd>> make_channel() {
 }
 
 Result<void> send_note(int link, const Note& note) {
-    POSTRIDER_CHECK(note.text.size() <= kTextLengthMax);
+    POSTRIDER_CHECK(note.text.size() <= kNoteTextMax);
     Fixed fixed{};
     fixed.kind = static_cast<std::uint8_t>(note.kind);
     fixed.number = note.number;
@@ -64,7 +62,7 @@ Result<void> send_note(int link, const Note& note) {
 
 Result<std::optional<Note>> receive_note(int link) {
     Fixed fixed{};
-    std::array<char, kTextLengthMax> text;
+    std::array<char, kNoteTextMax> text;
     std::array<iovec, 2> parts{{{&fixed, sizeof fixed}, {text.data(), text.size()}}};
     alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
     msghdr message{};
@@ -87,7 +85,7 @@ Result<std::optional<Note>> receive_note(int link) {
     }
     if (length == 0) return Unexpected(ErrorCode::Connection, "a process of ours has gone away");
     if (length < static_cast<ssize_t>(sizeof fixed) ||
-        fixed.kind > static_cast<std::uint8_t>(Note::Kind::Flush)) {
+        fixed.kind > static_cast<std::uint8_t>(Note::Kind::Open)) {
         return Unexpected(ErrorCode::Protocol, "a process of ours sent a malformed note");
     }
     std::optional<Note> note(

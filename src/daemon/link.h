@@ -1,6 +1,7 @@
 // The line between the master and one worker: short notes, each with at most one descriptor.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -10,6 +11,8 @@
 #include "core/unique_fd.h"
 
 namespace postrider::daemon {
+
+constexpr std::size_t kNoteTextMax = 255;
 
 /// What master and workers say to each other.
 struct Note {
@@ -22,10 +25,11 @@ struct Note {
         Refused,  ///< Intake: maildrop/`text` will never be accepted; `number` 1 for malformed.
         Later,    ///< Intake: maildrop/`text` could not be taken now.
         Flush,    ///< Worker: look into maildrop/ again.
+        Open,     ///< To a keeper: open `text`; from it: `fd`, or in `text` why not.
     };
     Kind kind = Kind::Ready;
     std::int64_t number = 0;
-    std::string text;  ///< At most 255 bytes.
+    std::string text;  ///< At most kNoteTextMax bytes.
     UniqueFd fd;
 
     explicit Note(Kind what) : kind(what) {}

@@ -203,6 +203,7 @@ void Master::take_notes(Worker& worker) {
             case Note::Kind::Stop:
             case Note::Kind::Channel:
             case Note::Kind::Drop:
+            case Note::Kind::Open:
                 break;  // Ours to say, not theirs.
         }
     }

@@ -10,6 +10,7 @@
 #include "table/fold.h"
 #include "table/index_writer.h"
 #include "table/lmdb_file.h"
+#include "table/opener.h"
 #include "table/table_types.h"
 
 namespace postrider::table {
@@ -142,6 +143,12 @@ private:
 }  // namespace
 
 OpenedTable open_index(const Opening& opening) {
+    if (needs_opener(opening.name)) {
+        // An index cannot be used by its descriptor, and it says nothing that its text does not.
+        OpenOptions options = opening.options;
+        options.duplicates = Duplicates::Ignore;
+        return open_texthash({opening.type, opening.name, options, opening.log, opening.depth});
+    }
     return IndexOpener(opening).open();
 }
 

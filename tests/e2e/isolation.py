@@ -6,8 +6,10 @@ import errno
 import os
 import pathlib
 import pwd
+import socket
 import subprocess
 import sys
+import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
 import injected
@@ -26,7 +28,7 @@ def processes(world):
             except FileNotFoundError:
                 return None  # It has just ended.
             found[{"postrider-intak": "intake", "postrider-couri": "courier"}.get(name, name)] = pid
-        return found if len(found) == 3 else None
+        return found if found.keys() == {"master", "intake", "courier"} else None
     return wait_until(both, "two workers", log=world.log)
 
 
@@ -88,6 +90,105 @@ def the_master_keeps_little():
             assert int(state[kind], 16) & ~few == 0, (kind, state[kind])
         for kind in ("CapInh", "CapBnd", "CapAmb"):
             assert int(state[kind], 16) == 0, (kind, state[kind])
+
+
+class Keeper(threading.Thread):
+    """What postrider-keeper.socket does: a keeper, as root, for each connection."""
+
+    def __init__(self, world):
+        super().__init__(daemon=True)
+        self.world, self.asked = world, 0
+        self.path = world.directory / "keeper"
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.bind(str(self.path))
+        os.chown(self.path, pwd.getpwnam(world.owner).pw_uid, 0)
+        self.path.chmod(0o600)
+        self.socket.listen(16)
+
+    def run(self):
+        while True:
+            client, _ = self.socket.accept()
+            self.asked += 1
+            subprocess.run([BIN / "postriderd", "-k", "-c", self.world.config], stdin=client, timeout=30)
+            client.close()
+
+
+def low_port():
+    for port in range(1023, 600, -1):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+
+
+def start_as_its_unit_does(world, keeper):
+    world.daemon = world.spawn(
+        ["setpriv", "--reuid", world.owner, "--regid", str(pwd.getpwnam(world.owner).pw_gid),
+         "--clear-groups", "--inh-caps", "-all,+net_bind_service", "--ambient-caps",
+         "-all,+net_bind_service", "--bounding-set", "-all,+net_bind_service", "--no-new-privs",
+         BIN / "postriderd", "-c", world.config],
+        env={**os.environ, "POSTRIDER_KEEPER": str(keeper.path)})
+    world.wait_log("daemon started")
+
+
+def nothing_is_root_under_systemd():
+    """As postrider.service starts it: with one capability, for port 25, that nobody keeps, and with
+    a keeper for what only root, or a user, can read."""
+    need_root()
+    port = low_port()
+    with World(f"smtpd_listen = 127.0.0.1:{port}\n") as world:
+        nobody = pwd.getpwnam("nobody")
+        for path in (world.queue, world.queue / "maildrop"):
+            path.mkdir()
+            os.chown(path, nobody.pw_uid, nobody.pw_gid)
+        (world.queue / "maildrop").chmod(0o1733)
+        world.log_file.touch()
+        os.chown(world.log_file, nobody.pw_uid, nobody.pw_gid)
+        keeper = Keeper(world)
+        keeper.start()
+        # A drop that neither the daemon's account nor its group can read.
+        dropped = subprocess.run(
+            ["setpriv", "--reuid", "1", "--regid", "1", "--clear-groups", BIN / "sendmail", "-C",
+             world.config, "-f", "ann@desk.example", "bob@corp.example"], input=b"Subject: x\n\nx\n")
+        assert dropped.returncode == 0
+        assert [path.stat().st_mode & 0o777 for path in (world.queue / "maildrop").iterdir()] == [0o600]
+        assert (world.config / "smtp_auth").stat().st_mode & 0o777 == 0o600
+        start_as_its_unit_does(world, keeper)
+        world.arrived(1)
+        assert "uid=1 from=<ann@desk.example>" in world.log()
+        assert keeper.asked >= 2
+        for name, pid in processes(world).items():
+            state = status(pid)
+            assert state["Uid"].split() == [str(nobody.pw_uid)] * 4, name
+            for kind in ("CapPrm", "CapEff", "CapAmb"):
+                assert int(state[kind], 16) == 0, (name, kind, state[kind])
+        with socket.create_connection(("127.0.0.1", port), 10) as client:
+            assert client.recv(4).startswith(b"220")
+
+
+def a_keeper_opens_what_main_cf_names_and_nothing_else():
+    need_root()
+    with World() as world:
+        def asked(path):
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with ours, theirs:
+                keeper = subprocess.Popen([BIN / "postriderd", "-k", "-c", world.config], stdin=theirs)
+                theirs.close()
+                ours.send(bytes([8]) + bytes(15) + os.fsencode(path))
+                answer, fds, _, _ = socket.recv_fds(ours, 4096, 4)
+                keeper.wait(timeout=30)
+            for fd in fds:
+                os.close(fd)
+            return len(fds)
+        (world.queue / "maildrop").mkdir(parents=True)
+        secret = world.directory / "secret"
+        secret.write_text("x")
+        (world.queue / "maildrop" / "5ecre7").symlink_to(secret)
+        os.link(secret, world.queue / "maildrop" / "9ecre7")
+        assert asked(world.config / "smtp_auth") == 1
+        for path in (secret, "/etc/shadow", world.config / "main.cf", world.queue / "queue.db",
+                     world.config / ".." / "secret", world.queue / "maildrop" / "5ecre7",
+                     world.queue / "maildrop" / "9ecre7", world.queue / "maildrop" / ".." / "x", ""):
+            assert asked(path) == 0, path
 
 
 def no_process_can_gain_privileges_or_leave_a_core():
@@ -338,7 +439,8 @@ def root_is_led_nowhere_in_a_directory_of_strangers():
 
 
 if __name__ == "__main__":
-    main(workers_have_no_privileges, the_master_keeps_little,
+    main(workers_have_no_privileges, the_master_keeps_little, nothing_is_root_under_systemd,
+         a_keeper_opens_what_main_cf_names_and_nothing_else,
          no_process_can_gain_privileges_or_leave_a_core, descriptors_are_where_they_belong,
          a_password_is_in_no_memory_but_the_couriers, the_intruder_can_do_all_this_elsewhere,
          an_intruder_in_the_intake_reads_nothing_and_is_ended,

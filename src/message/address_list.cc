@@ -171,6 +171,9 @@ private:
             return t.is('>') || t.is(';') || t.is(',') || t.is(':');
         };
         while (more() && !ends_phrase(last())) pass();
+        // Outside a group the colon belongs to an address, which must not become part of the phrase
+        // when it is written with quotes.
+        if (more() && last().is(':') && !in_group_) passed_.push_back(Token{Kind::Operator, ','});
         word_allowed_ = true;
     }
 

@@ -59,6 +59,7 @@ TEST(AddressList, IsWrittenAgainWithAddressesChanged) {
         {"friends: d, e;, f", "friends: d@h,\ne@h;,\nf@h"},
         {"a b", "a@h,\nb@h"},
         {"(c\n d) a", "a@h (c d)"},
+        {"b: c <d>", "\"b:\"@h,\nc <d@h>"},
     };
     for (const auto& [text, expected] : cases) {
         AddressList list(text);

@@ -134,15 +134,15 @@ public:
     }
 
     void run() {
-        tasks_.spawn(courier_.run(), "courier");
-        tasks_.spawn(control_.run(), "control");
-        tasks_.spawn(heed_master(), "master's notes");
+        tasks_.spawn_vital(courier_.run(), "courier");
+        tasks_.spawn_vital(control_.run(), "control");
+        tasks_.spawn_vital(heed_master(), "master's notes");
         if (network_) {
             dialler_.set_online(network_->online());
             if (!network_->online()) log_.info(kOffline);
-            tasks_.spawn(heed_network(), "network");
+            tasks_.spawn_vital(heed_network(), "network");
         }
-        if (clock_) tasks_.spawn(heed_clock(), "clock");
+        if (clock_) tasks_.spawn_vital(heed_clock(), "clock");
         link_.say(Note(Note::Kind::Ready));
         context_.run();
     }

@@ -56,7 +56,7 @@ public:
     }
 
     void run() {
-        tasks_.spawn(heed_master(), "master's notes");
+        tasks_.spawn_vital(heed_master(), "master's notes");
         link_.say(Note(Note::Kind::Ready));
         context_.run();
     }
@@ -72,7 +72,7 @@ private:
             if (note->kind == Note::Kind::Drop) {
                 tasks_.spawn(take_drop(std::move(note->fd), note->number, note->text), "maildrop");
             }
-            if (note->kind == Note::Kind::Stop) tasks_.spawn(finish(note->number != 0), "stop");
+            if (note->kind == Note::Kind::Stop) tasks_.spawn_vital(finish(note->number != 0), "stop");
         }
     }
 

@@ -31,6 +31,8 @@ UniqueFd open_signals() {
     ::sigemptyset(&signals);
     for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) ::sigaddset(&signals, signal);
     ::sigprocmask(SIG_BLOCK, &signals, nullptr);
+    // Nothing is meant by these here, and none of them is a reason to end.
+    for (const int signal : {SIGPIPE, SIGUSR1, SIGUSR2}) ::signal(signal, SIG_IGN);
     return UniqueFd(::signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC));
 }
 

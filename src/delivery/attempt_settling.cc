@@ -52,8 +52,9 @@ net::Awaitable<void> Attempt::settle_part() {
 net::Awaitable<void> Attempt::conclude_all() {
     concluding_ = true;
     const WallTime now = depot_.clock.now();
-    Conclusion end = conclude(lease_, std::exchange(outcomes_, {}), relayed_without_dsn_,
-                              depot_.options.retry, now, depot_.gate.no_expiry_until);
+    Conclusion end =
+        conclude(lease_, std::exchange(outcomes_, {}), relayed_without_dsn_, depot_.options.retry,
+                 depot_.ages.now_for(lease_.arrival), depot_.gate.no_expiry_until);
     if (end.expired) {
         depot_.qmgr_log.info(expired_line(lease_.id, lease_.envelope.reverse_path, lease_.expire));
     }

@@ -88,7 +88,8 @@ net::Awaitable<MonotonicTime> Courier::State::take_due() {
         }
         for (queue::Lease& one : *leases) {
             const std::string name = one.id.str();
-            depot.tasks.spawn(attend(std::move(one)), name);
+            // A lease that nobody attends to would be stuck until the next start.
+            depot.tasks.spawn_vital(attend(std::move(one)), name);
         }
         if (leases->size() == limit) continue;
         const auto next = co_await depot.queue.next_due();

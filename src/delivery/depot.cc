@@ -19,6 +19,7 @@ Depot::Depot(const Options& what, const Maps& maps, queue::Queue& from, Dialler&
       router(options.route, maps),
       tasks(on, log.named("qmgr")),
       due(on),
+      ages(time),
       lanes(options, dialler, gate, clock, on),
       connections(options, dialler, clock, gate, tasks, on),
       settler(queue, gate, clock, on, qmgr_log,

@@ -7,6 +7,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "delivery/ages.h"
 #include "delivery/connections.h"
 #include "delivery/lane.h"
 #include "delivery/queue_content.h"
@@ -34,6 +35,7 @@ struct Depot {
     net::TaskGroup tasks;
     net::Event due;  ///< The scheduler should look again.
     Gate gate;
+    Ages ages;
     Larder larder;
     Lanes lanes;
     Connections connections;

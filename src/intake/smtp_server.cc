@@ -47,7 +47,7 @@ Result<void> SmtpServer::listen(UniqueFd socket, Door door) {
     (*listener)->on_shortage(
         [this, door] { slots(door).evict_slowest(services_.timers.now(), Slots::kLagMin); });
     listeners_.push_back(std::shared_ptr<net::Listener>(*std::move(listener)));
-    tasks_.spawn(accept_all(listeners_.back(), door), "accept");
+    tasks_.spawn_vital(accept_all(listeners_.back(), door), "accept");
     return {};
 }
 

@@ -1,5 +1,6 @@
 #include "net/task_group.h"
 
+#include <cstdlib>
 #include <exception>
 #include <list>
 
@@ -13,6 +14,8 @@ namespace postrider::net {
 namespace {
 
 namespace asio = boost::asio;
+
+constexpr int kSoftwareStatus = 70;  // EX_SOFTWARE
 
 // Inside a task cancellation is a value.
 Awaitable<void> guarded(Awaitable<void> task) {
@@ -32,10 +35,11 @@ std::string text_of(const std::exception_ptr& exception) {
 
 }  // namespace
 
-struct TaskGroup::State {
+struct TaskGroup::State : std::enable_shared_from_this<TaskGroup::State> {
     State(asio::any_io_executor executor_, Log log_)
         : executor(std::move(executor_)), log(std::move(log_)), changed(executor) {}
 
+    void spawn(Awaitable<void> task, std::string name, bool vital);
     void cancel() {
         for (auto& task : tasks) task.emit(asio::cancellation_type::terminal);
     }
@@ -53,15 +57,28 @@ TaskGroup::~TaskGroup() {
     state_->cancel();
 }
 
-void TaskGroup::spawn(Awaitable<void> task, std::string name) {
-    const auto position = state_->tasks.emplace(state_->tasks.end());
-    auto ended = [state = state_, position, name = std::move(name)](std::exception_ptr exception) {
+void TaskGroup::State::spawn(Awaitable<void> task, std::string name, bool vital) {
+    const auto position = tasks.emplace(tasks.end());
+    auto ended = [state = shared_from_this(), position, name = std::move(name),
+                  vital](std::exception_ptr exception) {
+        if (exception && vital) {
+            state->log.fatal(name + ": " + text_of(exception));
+            std::_Exit(kSoftwareStatus);
+        }
         if (exception) state->log.error(name + ": " + text_of(exception));
         state->tasks.erase(position);
         state->changed.set();
     };
-    asio::co_spawn(state_->executor, guarded(std::move(task)),
+    asio::co_spawn(executor, guarded(std::move(task)),
                    asio::bind_cancellation_slot(position->slot(), std::move(ended)));
+}
+
+void TaskGroup::spawn(Awaitable<void> task, std::string name) {
+    state_->spawn(std::move(task), std::move(name), false);
+}
+
+void TaskGroup::spawn_vital(Awaitable<void> task, std::string name) {
+    state_->spawn(std::move(task), std::move(name), true);
 }
 
 void TaskGroup::cancel() {

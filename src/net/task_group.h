@@ -25,6 +25,9 @@ public:
 
     /// Starts a task, from the event loop. It must hold its parameters by value.
     void spawn(Awaitable<void> task, std::string name);
+    /// The same for a task on which others rely, or whose end leaves something behind: what escapes
+    /// from it ends the process, with EX_SOFTWARE. Better a fresh one than one that is deaf.
+    void spawn_vital(Awaitable<void> task, std::string name);
     /// Asks every task to end: all their waits, now and later, end with Cancelled.
     void cancel();
     /// Waits until no task is left; Timeout if some still run at the deadline, Cancelled if the

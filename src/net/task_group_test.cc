@@ -40,6 +40,14 @@ TEST_F(TaskGroupTest, LogsWhatEscapesWithTheNameOfTheTask) {
     EXPECT_THAT(log.lines(), testing::ElementsAre("test: error: session 7: the sky fell"));
 }
 
+TEST_F(TaskGroupTest, WhatEscapesFromAVitalTaskEndsTheProcess) {
+    const auto go = [this] {
+        tasks.spawn_vital(fail(), "courier");
+        (void)run(loop, tasks.join(kNever));
+    };
+    EXPECT_EXIT(go(), testing::ExitedWithCode(70), "");
+}
+
 TEST_F(TaskGroupTest, JoinWaitsForTheLastTask) {
     tasks.spawn(wait_for(gate), "one");
     boost::asio::post(loop, [&] { gate.set(); });

@@ -12,7 +12,9 @@ namespace {
 
 /// The log file never gets smaller than this, so that outcomes can be recorded with no byte free
 /// (R6): blocks of the file are used again after each checkpoint.
-constexpr std::int64_t kLogReserve = 4LL * 1024 * 1024;
+constexpr std::int64_t kLogReserve = 12LL * 1024 * 1024;
+/// Of 4 KB each: with the batch that is under way they must fit into the reserve, or a busy log meets
+/// the full disk before it is begun anew.
 constexpr int kFramesWhenBusy = 2000;
 constexpr int kFramesWhenIdle = 256;
 /// Bounds the check after an unclean stop to about a second (in thousands of SQLite's steps).

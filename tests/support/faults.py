@@ -5,6 +5,7 @@ import errno
 import mmap
 import os
 import pathlib
+import pwd
 import shutil
 import signal
 import subprocess
@@ -92,7 +93,8 @@ def processor_time(pid):
 def limit(world, pid, resource, value):
     """Sets the soft limit of a worker, as its own account: root may lack the capability."""
     need("prlimit")
-    subprocess.run(["prlimit", f"--pid={pid}", f"--{resource}={value}:"], check=True, user=world.owner)
+    subprocess.run(["prlimit", f"--pid={pid}", f"--{resource}={value}:"], check=True, user=world.owner,
+                   group=pwd.getpwnam(world.owner).pw_gid, extra_groups=[])
 
 
 def kill(pid, number=signal.SIGKILL):
@@ -180,20 +182,14 @@ def free_bytes(path):
     return room.f_bavail * room.f_frsize
 
 
-def fill(path, leave=0):
-    """Takes all room there is but `leave` bytes; the file that holds it."""
-    ballast = pathlib.Path(path) / "ballast"
-    with open(ballast, "ab") as file:
-        size = max(0, free_bytes(path) - leave)
-        while size > 0:
-            try:
-                os.posix_fallocate(file.fileno(), file.tell(), size)
-                file.seek(0, 2)
-                size = max(0, free_bytes(path) - leave) if leave else 4096
-            except OSError:
-                size //= 2
-                if size < 4096:
-                    break
+def fill(world, leave=0):
+    """Takes all room but `leave` bytes, as the queue's owner; the file that holds it. What is kept for
+    root stays."""
+    ballast = world.queue / "ballast"
+    size = max(0, free_bytes(world.queue) - leave) + (ballast.stat().st_size if ballast.exists() else 0)
+    rest = "" if leave else "".join(f"; dd if=/dev/zero of={ballast} bs={size} oflag=append conv=notrunc" for size in ("64k", "1k"))
+    subprocess.run(["sh", "-c", f"fallocate -l {size} {ballast} || fallocate -l {int(size * 0.99)} {ballast}{rest}"],
+                   user=world.owner, capture_output=True)
     return ballast
 
 

@@ -209,14 +209,15 @@ class Booted(Debian):
              "--system-call-filter=landlock_create_ruleset landlock_add_rule landlock_restrict_self"],
             stdout=open(self.world.directory / "console", "w"), stderr=subprocess.STDOUT)
 
+        console = lambda: (self.world.directory / "console").read_text(errors="replace")
+
         def init():
+            if holder.poll() is not None:
+                raise Skip("systemd-nspawn does not work here: " + console()[-300:])
             for pid in pathlib.Path(f"/proc/{holder.pid}/task/{holder.pid}/children").read_text().split():
                 if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "systemd":
                     return int(pid)
             return None
-        console = lambda: (self.world.directory / "console").read_text(errors="replace")
-        if holder.poll() is not None:
-            raise Skip("systemd-nspawn does not work here: " + console()[-300:])
         self.init = wait_until(init, "systemd's start", log=console)
         self.files = pathlib.Path(f"/proc/{self.init}/root")
         wait_until(lambda: self.run("systemctl", "is-system-running", check=False).strip()

@@ -112,6 +112,14 @@ class Debian:
         self.world.store.mkdir()
 
     def __enter__(self):
+        try:
+            self.begin()
+        except BaseException:
+            self.world.__exit__(None, None, None)
+            raise
+        return self
+
+    def begin(self):
         script = INIT.format(lower=self.lower, upper=self.world.directory / "upper",
                              work=self.world.directory / "work", root=self.root)
         holder = self.world.spawn(["unshare", "--mount", "--propagation", "private", "--net", "--uts",
@@ -128,7 +136,6 @@ class Debian:
         self.write("etc/mailname", "desk.example\n")
         # Without an init, Debian starts services only where this says so.
         self.write("usr/sbin/policy-rc.d", "#!/bin/sh\nexit 0\n", 0o755)
-        return self
 
     def __exit__(self, *trouble):
         self.world.__exit__(*trouble)
@@ -173,9 +180,6 @@ class Debian:
         wait_until(lambda: ":122A 00000000:0000 0A" in pathlib.Path(f"/proc/{self.init}/net/tcp").read_text(),
                    "a smarthost on port 4650")
 
-    def stop_smarthost(self):
-        self.world.stop(self.smarthost)
-
     def mails(self):
         return [Mail(path) for path in sorted(self.world.store.glob("*.eml"))]
 
@@ -197,7 +201,7 @@ class Booted(Debian):
             raise Skip("systemd-nspawn (package systemd-container) is not installed")
         super().__init__(debs, "systemd", "systemd", "systemd-sysv", "dbus")
 
-    def __enter__(self):
+    def begin(self):
         for part in ("upper", "root"):
             shutil.rmtree(self.world.directory / part, ignore_errors=True)
         subprocess.run(["cp", "-a", self.lower, self.root], check=True)
@@ -223,7 +227,6 @@ class Booted(Debian):
         wait_until(lambda: self.run("systemctl", "is-system-running", check=False).strip()
                    in ("running", "degraded"), "the end of the boot", log=console)
         self.write("etc/mailname", "desk.example\n")
-        return self
 
     def inside(self, *words):
         return ["nsenter", "-t", str(self.init), "--mount", "--uts", "--ipc", "--pid", "--net",

@@ -88,13 +88,13 @@ def subjects(mails):
     return sorted(mail.header.partition("Subject: ")[2].splitlines()[0] for mail in mails)
 
 
-def files(system):
+def files(system, below=""):
     """What is there, apart from what every package installation leaves: path, mode, owner, content."""
     found = {}
     root = str(system.files)
     passing = ("/proc", "/run", "/dev", "/sys", "/tmp", "/var/tmp", "/var/lib/dpkg", "/var/lib/apt", "/var/cache",
                "/var/log", "/var/lib/systemd")
-    for directory, names, leaves in os.walk(root):
+    for directory, names, leaves in os.walk(root + below):
         here = directory.removeprefix(root)
         names[:] = [name for name in names if f"{here}/{name}" not in passing]
         for name in names + leaves:
@@ -222,15 +222,15 @@ def postfix_hands_over_to_us():
         # Debian's Postfix takes it in although its daemon does not run.
         system.run("sendmail", "-f", "ann@desk.example", "bob@corp.example",
                    input=LETTER.format("postfix"), check=False)
-        theirs = lambda: {path: state for path, state in files(system).items()
-                          if path.startswith(("/etc/postfix", "/var/spool/postfix"))}
+        theirs = lambda: files(system, "/etc/postfix") | files(system, "/var/spool/postfix")
         before = theirs()
         assert any(path.startswith("/var/spool/postfix/maildrop/") for path in before)
         said = system.install(first)
         assert "has been taken over" in said, said
         assert "1 messages wait in Postfix's queue" in said, said
         assert not (system.files / "usr/sbin/postfix").exists()
-        gone = [path for path, state in before.items() if theirs().get(path) != state]
+        after = theirs()
+        gone = [path for path, state in before.items() if after.get(path) != state]
         # apt removes what is Postfix's program and not its configuration.
         assert not [path for path in gone if stat.S_ISREG(int(before[path][0], 8)) and
                     not path.endswith(("makedefs.out", "postfix-files"))], gone

@@ -58,7 +58,8 @@ def collect(build, source):
             if not path.startswith(str(source) + "/"):
                 continue
             name = path[len(str(source)) + 1:]
-            is_test = name.endswith("_test.cc") or "/testing/" in name or "fixture" in name
+            is_test = name.endswith("_test.cc") or "/testing/" in name or "fixture" in name \
+                or "test_directory" in name
             if is_test or name in ("intake/fakes.h", "tls/test_world.cc", "tls/test_world.h"):
                 continue
             file = files[name]

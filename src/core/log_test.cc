@@ -10,8 +10,13 @@ TEST(Log, PutsTheSeverityInFrontOfTheText) {
 
     log.info("connect");
     log.warning("late");
+    log.error("no table");
+    log.fatal("no queue");
+    log.write(Severity::Panic, "no sense");
 
-    EXPECT_EQ(captured.lines(), (std::vector<std::string>{"smtp: connect", "smtp: warning: late"}));
+    EXPECT_EQ(captured.lines(), (std::vector<std::string>{
+                                    "smtp: connect", "smtp: warning: late", "smtp: error: no table",
+                                    "smtp: fatal: no queue", "smtp: panic: no sense"}));
 }
 
 TEST(Log, ReplacesWhatDoesNotPrint) {

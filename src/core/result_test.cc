@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <memory>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -20,6 +21,23 @@ TEST(Result, CarriesTheErrorUnchanged) {
     ASSERT_FALSE(result);
     EXPECT_EQ(result.error().code, ErrorCode::NotFound);
     EXPECT_EQ(result.error().message, "open x: No such file or directory");
+}
+
+// A full disk is answered 452, a lack of descriptors with patience: the kinds must not blur.
+TEST(Result, KnowsWhatKindOfErrorTheSystemMeans) {
+    const std::pair<int, ErrorCode> cases[] = {
+        {ENOTDIR, ErrorCode::NotFound},   {EACCES, ErrorCode::Denied},
+        {EROFS, ErrorCode::Denied},       {ENOSPC, ErrorCode::DiskFull},
+        {EDQUOT, ErrorCode::DiskFull},    {EFBIG, ErrorCode::DiskFull},
+        {ETIMEDOUT, ErrorCode::Timeout},  {ECANCELED, ErrorCode::Cancelled},
+        {EPIPE, ErrorCode::Connection},   {ECONNREFUSED, ErrorCode::Connection},
+        {EMFILE, ErrorCode::Limit},       {ENOMEM, ErrorCode::Limit},
+        {EAGAIN, ErrorCode::Unavailable}, {EIO, ErrorCode::Io},
+        {ENAMETOOLONG, ErrorCode::Io},
+    };
+    for (const auto& [number, code] : cases) {
+        EXPECT_EQ(system_error("x", number).code, code) << number;
+    }
 }
 
 TEST(Result, PutsAPhraseInFront) {

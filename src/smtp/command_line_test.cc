@@ -226,5 +226,20 @@ TEST(ParseMail, AcceptsOnlyWhatItCanPrintAndReadAgain) {
     EXPECT_GT(accepted, 1000);
 }
 
+TEST(CommandLine, ReadsTheAddressOfVrfy) {
+    const std::pair<const char*, const char*> good[] = {
+        {"<ann@x.example>", "ann@x.example"},
+        {"ann@x.example", "ann@x.example"},
+        {"ann", "ann"},
+        {"<ann@x.example> smtputf8", "ann@x.example"}};
+    for (const auto& [argument, address] : good) {
+        const auto parsed = parse_vrfy(argument);
+        ASSERT_TRUE(parsed) << argument;
+        EXPECT_EQ(mail::external(*parsed), address);
+    }
+    for (const char* bad : {"", "<>", "<a\r@x>", "a@x> SIZE=1", "a@b,c"})
+        EXPECT_FALSE(parse_vrfy(bad)) << bad;
+}
+
 }  // namespace
 }  // namespace postrider::smtp

@@ -79,6 +79,7 @@ public:
         fmt::print("{:<{}} {:>{}} {:<{}} {}\n", id, columns_.id, message.size, columns_.size,
                    arrival_text(message.arrival, columns_.time), columns_.time,
                    shown(message.envelope.reverse_path));
+        if (!message.damage.empty()) fmt::print("{:>76}\n", "(" + printable(message.damage) + ")");
         recipients(message);
         fmt::print("\n");
         bytes_ += message.size;
@@ -134,14 +135,17 @@ void print_json(const ListedMessage& message) {
         }
         recipients += "}";
     }
+    const std::string damage =
+        message.damage.empty() ? "" : ", \"damage\": " + json_text(message.damage);
     fmt::print(
         "{{\"queue_name\": \"{}\", \"queue_id\": \"{}\", \"arrival_time\": {}, "
         "\"message_size\": {}, \"forced_expire\": {}, \"sender\": {}, \"recipients\": "
-        "[{}]}}\n",
+        "[{}]{}}}\n",
         control::name_of(message.place), message.id.str(),
         std::chrono::duration_cast<std::chrono::seconds>(message.arrival.time_since_epoch())
             .count(),
-        message.size, message.expire, json_text(shown(message.envelope.reverse_path)), recipients);
+        message.size, message.expire, json_text(shown(message.envelope.reverse_path)), recipients,
+        damage);
 }
 
 /// The message in a line of the answer; nothing for other lines.

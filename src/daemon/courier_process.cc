@@ -1,5 +1,6 @@
 #include "daemon/courier_process.h"
 
+#include <fstream>
 #include <memory>
 #include <random>
 #include <string>
@@ -39,6 +40,7 @@ constexpr std::string_view kOffline = "network unreachable: mail waits for the n
 
 /// What has to be read before privileges are gone.
 struct Belongings {
+    queue::Spool::Options spool;
     delivery::Options delivery;
     delivery::DialOptions dial;
     delivery::Maps maps;
@@ -74,6 +76,8 @@ Result<Belongings> gather(const Setup& setup, const Log& log) {
     const config::Config& config = setup.config;
     Belongings belongings;
     belongings.around = surroundings(setup, log);
+    belongings.spool = spool_options(config);
+    std::getline(std::ifstream("/proc/sys/kernel/random/boot_id"), belongings.spool.boot);
     auto delivery = delivery_options(config, log);
     if (!delivery) return Unexpected(std::move(delivery).error());
     belongings.delivery = std::move(delivery).value();
@@ -274,7 +278,7 @@ Result<Tools> make_tools(const Setup& setup, const Doors& doors, const Belonging
     } else {
         log.warning("a suspend will not be noticed: " + clock.error().message);
     }
-    auto spool = queue::Spool::open(spool_options(setup.config), timers.clock(), log.named("qmgr"));
+    auto spool = queue::Spool::open(belongings.spool, timers.clock(), log.named("qmgr"));
     if (!spool) return Unexpected(std::move(spool).error());
     tools.spool = std::move(spool).value();
     return tools;

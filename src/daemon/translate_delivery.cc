@@ -316,6 +316,7 @@ queue::Spool::Options spool_options(const config::Config& config) {
     queue::Spool::Options options;
     options.directory = config.text("queue_directory");
     options.next_attempt_max = config.time("maximal_backoff_time");
+    options.crashes_max = static_cast<std::uint32_t>(config.integer("message_crash_limit"));
     const auto minfree = static_cast<std::uint64_t>(config.integer("queue_minfree"));
     options.free_space_floor =
         std::max({options.free_space_floor, minfree,

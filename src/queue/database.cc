@@ -139,6 +139,8 @@ Result<std::unique_ptr<Database>> Database::open(const Options& options) {
     // After a failed commit a checkpoint on close would make permanent what nobody knows.
     sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
     sqlite3_busy_timeout(connection, 5000);
+    // This takes the place of SQLite's own checkpoints; PRAGMA wal_autocheckpoint would take it
+    // back.
     sqlite3_wal_hook(connection, remember_frames, &database->wal_frames_);
     return database;
 }
@@ -225,6 +227,14 @@ bool Database::in_transaction() const {
 void Database::limit_steps(std::int64_t thousands) {
     steps_left_ = thousands;
     sqlite3_progress_handler(connection_, 1000, thousands > 0 ? count_down : nullptr, &steps_left_);
+}
+
+std::int64_t Database::steps() const {
+    std::int64_t all = 0;
+    for (const auto& [sql, statement] : statements_) {
+        all += sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_VM_STEP, 0);
+    }
+    return all;
 }
 
 Error Database::error(int code) const {

@@ -100,6 +100,10 @@ public:
     /// Makes any statement that runs longer fail with Timeout; zero takes the limit away.
     void limit_steps(std::int64_t thousands);
 
+    /// Steps of SQLite's machine that the statements have taken so far: what a call costs, whatever
+    /// the machine it runs on.
+    std::int64_t steps() const;
+
     Error error(int code) const;
 
 private:

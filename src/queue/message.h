@@ -119,6 +119,8 @@ struct Settled {
     std::uint32_t recipients_left = 0;
     /// The message is gone, and the lease with it: nothing was left, or an operator removed it.
     bool removed = false;
+    /// Mail that stood back for this attempt may be leased now.
+    bool others_due = false;
 };
 
 /// One message as the tools list it.
@@ -136,6 +138,9 @@ struct ListedMessage {
     std::int64_t submitter_uid = -1;
     mail::Envelope envelope;  ///< Without recipients.
     std::vector<QueuedRecipient> recipients;
+    /// Why it is not delivered: its rows are damaged, and what is here is what is sound of them.
+    /// Listed as Dead, kept until an operator removes it.
+    std::string damage;
 };
 
 struct QueueCounts {

@@ -129,10 +129,15 @@ net::Awaitable<Result<std::string>> Queue::read_piece(std::uint64_t number, std:
 }
 
 net::Awaitable<Result<Settled>> Queue::settle(Settlement settlement) {
+    const auto state = state_;
     const bool reports = !settlement.reports.empty();
-    return state_->call<Settled>(
-        [settlement = std::move(settlement)](Spool& spool) { return spool.settle(settlement); },
-        reports ? kBoth : kLeavesGarbage);
+    auto body = [settlement = std::move(settlement)](Spool& spool) {
+        return spool.settle(settlement);
+    };
+    const Traits traits = reports ? kBoth : kLeavesGarbage;
+    auto settled = co_await state->call<Settled>(std::move(body), traits);
+    if (settled && settled->others_due) state->storage->tell_due();
+    co_return settled;
 }
 
 net::Awaitable<Result<std::uint64_t>> Queue::hold(std::optional<mail::QueueId> id) {

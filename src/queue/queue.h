@@ -73,7 +73,7 @@ public:
                                                std::size_t limit);
 
     /// Called on the network thread whenever something may have become due: a commit, a release,
-    /// a flush. Set once, before the first call.
+    /// a flush, the end of an attempt for which others stood back. Set once, before the first call.
     void on_due(std::function<void()>);
 
     /// Transactions committed so far; how well calls are grouped shows in it.

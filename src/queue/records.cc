@@ -3,6 +3,8 @@
 #include <string>
 #include <utility>
 
+#include "queue/checksum.h"
+
 namespace postrider::queue {
 namespace {
 
@@ -51,15 +53,74 @@ private:
 /// Content that lies in the row itself, without further pages (R6: no large deletion while
 /// outcomes are recorded).
 constexpr std::uint64_t kSmallContent = 4000;
+/// Gathers what never changes in a row, for a checksum: SQLite notices damage to its structure, but
+/// not to what stands in it, and mail must not go to an address that nobody gave.
+class RowCheck {
+public:
+    RowCheck& add(std::int64_t value) {
+        bytes_.append(reinterpret_cast<const char*>(&value), sizeof value);
+        return *this;
+    }
+    RowCheck& add(std::string_view text) {
+        add(static_cast<std::int64_t>(text.size()));
+        bytes_.append(text);
+        return *this;
+    }
+    std::int64_t value() const {
+        Checksum checksum;
+        checksum.add(bytes_);
+        return checksum.value();
+    }
+
+private:
+    std::string bytes_;
+};
+
+/// Of a Lease or a NewMessage: what they have in common.
+template <typename Message>
+std::int64_t row_check(std::uint64_t number, const mail::QueueId& id, const Message& message) {
+    const mail::Envelope& envelope = message.envelope;
+    RowCheck check;
+    check.add(static_cast<std::int64_t>(number)).add(id.str()).add(to_column(message.arrival));
+    check.add(static_cast<std::int64_t>(message.origin)).add(message.submitter_uid);
+    check.add(message.client).add(static_cast<std::int64_t>(message.size));
+    check.add(static_cast<std::int64_t>(message.content_length));
+    check.add(std::int64_t{message.checksum}).add(std::int64_t{message.header_length});
+    check.add(std::int64_t{message.longest_line}).add(std::int64_t{message.has_8bit});
+    check.add(message.content_filter).add(envelope.reverse_path.local_part);
+    check.add(envelope.reverse_path.domain).add(envelope.envelope_id);
+    check.add(static_cast<std::int64_t>(envelope.dsn_return));
+    check.add(static_cast<std::int64_t>(envelope.body)).add(std::int64_t{envelope.smtputf8});
+    return check.value();
+}
+
+std::int64_t row_check(std::int64_t id, const mail::Recipient& recipient) {
+    RowCheck check;
+    check.add(id).add(recipient.address.local_part).add(recipient.address.domain);
+    check.add(recipient.original.local_part).add(recipient.original.domain);
+    check.add(recipient.original_recipient).add(notify_bits(recipient.notify));
+    return check.value();
+}
+
 constexpr std::int64_t kInt64Max = std::numeric_limits<std::int64_t>::max();
 
 #define POSTRIDER_MESSAGE_COLUMNS                                                           \
     "number, place, due, attempts, recipients, dead, delay_reported, expire, id, arrival, " \
     "origin, submitter_uid, client, size, content_length, checksum, header_length, "        \
     "longest_line, has_8bit, content_filter, sender_local, sender_domain, envelope_id, "    \
-    "dsn_return, body, smtputf8, waits_for"
+    "dsn_return, body, smtputf8, waits_for, row_check"
 
-Result<StoredMessage> message_of(const Statement& row) {
+/// What is said of a message of which nothing can be believed but its number.
+StoredMessage damaged(const Lease& read) {
+    StoredMessage message;
+    message.place = Place::Dead;
+    message.lease.number = read.number;
+    message.lease.id = Ticket::make(read.number, WallTime(), false).id;
+    message.damage = "message " + std::to_string(read.number) + ": damaged row";
+    return message;
+}
+
+StoredMessage message_of(const Statement& row) {
     Columns columns(row);
     StoredMessage message;
     Lease& lease = message.lease;
@@ -90,10 +151,13 @@ Result<StoredMessage> message_of(const Statement& row) {
     lease.envelope.dsn_return = columns.enumeration(mail::DsnReturn::Headers);
     lease.envelope.body = columns.enumeration(mail::BodyType::EightBitMime);
     lease.envelope.smtputf8 = columns.flag();
-    if (!columns.is_null()) message.waits_for = columns.text();
-    if (columns.sound() && id) return message;
-    return Unexpected(ErrorCode::Corrupt,
-                      "message " + std::to_string(lease.number) + ": damaged row");
+    const bool waits = !columns.is_null();
+    std::string waits_for = columns.text();
+    if (waits) message.waits_for = std::move(waits_for);
+    const bool intact =
+        columns.is_null() || columns.any() == row_check(lease.number, lease.id, lease);
+    if (columns.sound() && id && intact) return message;
+    return damaged(lease);
 }
 
 Result<QueuedRecipient> recipient_of(const Statement& row) {
@@ -115,7 +179,9 @@ Result<QueuedRecipient> recipient_of(const Statement& row) {
     recipient.original_recipient = columns.text();
     recipient.notify = notify_of(columns.integer<std::uint8_t>(15));
     bool status_is_sound = true;
-    if (!columns.is_null()) {
+    if (columns.is_null()) {
+        columns.skip(5);
+    } else {
         queued.last.kind = columns.enumeration(mail::Disposition::Kind::Expired);
         const auto status = mail::parse_status(columns.text());
         status_is_sound = status.has_value();
@@ -124,7 +190,8 @@ Result<QueuedRecipient> recipient_of(const Statement& row) {
         queued.last.remote_mta = columns.text();
         queued.last.diagnostic = columns.text();
     }
-    if (columns.sound() && status_is_sound) return queued;
+    const bool intact = columns.is_null() || columns.any() == row_check(row.integer(0), recipient);
+    if (columns.sound() && status_is_sound && intact) return queued;
     return Unexpected(ErrorCode::Corrupt,
                       "recipient " + std::to_string(row.integer(0)) + ": damaged row");
 }
@@ -140,16 +207,16 @@ Result<void> insert_recipient(Database& database, std::int64_t id,
     const mail::Address& to = recipient.address;
     if (recipient.original == to) {
         return done(database.statement(
-            "INSERT INTO recipient(id, state, local_part, domain, original_recipient, notify) "
-            "VALUES(?, 0, ?, ?, ?, ?)",
+            "INSERT INTO recipient(id, state, local_part, domain, original_recipient, notify, "
+            "row_check) VALUES(?, 0, ?, ?, ?, ?, ?)",
             id, to.local_part, to.domain, recipient.original_recipient,
-            notify_bits(recipient.notify)));
+            notify_bits(recipient.notify), row_check(id, recipient)));
     }
     return done(database.statement(
         "INSERT INTO recipient(id, state, local_part, domain, original_recipient, notify, "
-        "original_local, original_domain) VALUES(?, 0, ?, ?, ?, ?, ?, ?)",
+        "original_local, original_domain, row_check) VALUES(?, 0, ?, ?, ?, ?, ?, ?, ?)",
         id, to.local_part, to.domain, recipient.original_recipient, notify_bits(recipient.notify),
-        recipient.original.local_part, recipient.original.domain));
+        recipient.original.local_part, recipient.original.domain, row_check(id, recipient)));
 }
 
 std::int64_t column(std::uint64_t value) {
@@ -162,20 +229,20 @@ Result<void> insert_message(Database& database, const NewMessage& message) {
     const mail::Envelope& envelope = message.envelope;
     const std::uint64_t number = message.ticket.number;
     const auto place = static_cast<std::int64_t>(message.held ? Place::Held : Place::New);
-    auto inserted =
-        done(database.statement(
-            "INSERT INTO message(" POSTRIDER_MESSAGE_COLUMNS ") "
-            "VALUES(?, ?, ?, 0, ?, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-            "NULL)",
-            column(number), place, to_column(message.arrival), column(envelope.recipients.size()),
-            message.ticket.id.str(), to_column(message.arrival),
-            static_cast<std::int64_t>(message.origin), message.submitter_uid, message.client,
-            column(message.size), column(message.content_length), std::int64_t{message.checksum},
-            std::int64_t{message.header_length}, std::int64_t{message.longest_line},
-            std::int64_t{message.has_8bit}, message.content_filter,
-            envelope.reverse_path.local_part, envelope.reverse_path.domain, envelope.envelope_id,
-            static_cast<std::int64_t>(envelope.dsn_return),
-            static_cast<std::int64_t>(envelope.body), std::int64_t{envelope.smtputf8}));
+    auto inserted = done(database.statement(
+        "INSERT INTO message(" POSTRIDER_MESSAGE_COLUMNS
+        ") "
+        "VALUES(?, ?, ?, 0, ?, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+        "NULL, ?)",
+        column(number), place, to_column(message.arrival), column(envelope.recipients.size()),
+        message.ticket.id.str(), to_column(message.arrival),
+        static_cast<std::int64_t>(message.origin), message.submitter_uid, message.client,
+        column(message.size), column(message.content_length), std::int64_t{message.checksum},
+        std::int64_t{message.header_length}, std::int64_t{message.longest_line},
+        std::int64_t{message.has_8bit}, message.content_filter, envelope.reverse_path.local_part,
+        envelope.reverse_path.domain, envelope.envelope_id,
+        static_cast<std::int64_t>(envelope.dsn_return), static_cast<std::int64_t>(envelope.body),
+        std::int64_t{envelope.smtputf8}, row_check(number, message.ticket.id, message)));
     std::uint32_t ordinal = 0;
     for (const mail::Recipient& recipient : envelope.recipients) {
         if (!inserted) break;
@@ -190,22 +257,20 @@ Result<std::optional<StoredMessage>> read_message(Database& database, std::uint6
     const auto row = query.step();
     if (!row) return Unexpected(row.error());
     if (!*row) return std::optional<StoredMessage>();
-    auto message = message_of(query);
-    if (!message) return Unexpected(message.error());
-    return std::optional<StoredMessage>(std::move(*message));
+    StoredMessage message = message_of(query);
+    if (!message.damage.empty()) return Unexpected(ErrorCode::Corrupt, message.damage);
+    return std::optional<StoredMessage>(std::move(message));
 }
 
 namespace {
 
-/// Damaged rows are passed over.
 Result<std::vector<StoredMessage>> messages_of(Statement query, std::size_t limit) {
     std::vector<StoredMessage> messages;
     while (messages.size() < limit) {
         const auto row = query.step();
         if (!row) return Unexpected(row.error());
         if (!*row) break;
-        auto message = message_of(query);
-        if (message) messages.push_back(std::move(*message));
+        messages.push_back(message_of(query));
     }
     return messages;
 }
@@ -271,21 +336,23 @@ Result<void> delete_settled_message(Database& database, std::uint64_t number,
     return done(database.statement("DELETE FROM content WHERE id = ?", content_id(number, 0)));
 }
 
-Result<std::vector<QueuedRecipient>> read_recipients(Database& database, std::uint64_t number,
-                                                     bool with_dead) {
+Result<StoredRecipients> read_recipients(Database& database, std::uint64_t number, bool with_dead) {
     Statement query = database.statement(
         "SELECT id, state, local_part, domain, original_local, original_domain, "
-        "original_recipient, notify, kind, status, reason, remote_mta, diagnostic "
+        "original_recipient, notify, kind, status, reason, remote_mta, diagnostic, row_check "
         "FROM recipient WHERE id >= ? AND id < ? AND state <= ? ORDER BY id",
         recipient_id(number, 0), recipient_id(number + 1, 0), std::int64_t{with_dead ? 2 : 1});
-    std::vector<QueuedRecipient> recipients;
+    StoredRecipients recipients;
     for (;;) {
         const auto row = query.step();
         if (!row) return Unexpected(row.error());
         if (!*row) return recipients;
         auto recipient = recipient_of(query);
-        if (!recipient) return Unexpected(recipient.error());
-        recipients.push_back(std::move(*recipient));
+        if (recipient) {
+            recipients.sound.push_back(std::move(*recipient));
+        } else {
+            recipients.damage = recipient.error().message;
+        }
     }
 }
 

@@ -22,6 +22,8 @@ struct StoredMessage {
     std::uint32_t recipients = 0;  ///< Not yet settled, dead ones included.
     std::uint32_t dead = 0;
     Lease lease;
+    std::string
+        damage;  ///< Why it cannot be trusted; `lease` then has its number, and what is sound.
 };
 
 /// The part of a row that changes; written back as a whole.
@@ -54,7 +56,7 @@ Result<void> insert_message(Database&, const NewMessage&);
 
 /// Nothing if there is no such message; Corrupt if its row does not hold together.
 Result<std::optional<StoredMessage>> read_message(Database&, std::uint64_t number);
-/// Those with numbers above `after`, ascending; damaged rows are passed over.
+/// Those with numbers above `after`, ascending. Of a damaged one, `damage` tells.
 Result<std::vector<StoredMessage>> read_messages(Database&, std::uint64_t after, std::size_t limit);
 Standing standing_of(const StoredMessage&);
 Result<void> write_standing(Database&, std::uint64_t number, const Standing&);
@@ -67,9 +69,11 @@ Result<void> delete_message(Database&, std::uint64_t number);
 /// a small one's content goes at once, which costs less than remembering it as garbage.
 Result<void> delete_settled_message(Database&, std::uint64_t number, std::uint64_t content_length);
 
-/// By ordinal.
-Result<std::vector<QueuedRecipient>> read_recipients(Database&, std::uint64_t number,
-                                                     bool with_dead);
+struct StoredRecipients {
+    std::vector<QueuedRecipient> sound;  ///< By ordinal.
+    std::string damage;                  ///< Of one of the others, if there are any.
+};
+Result<StoredRecipients> read_recipients(Database&, std::uint64_t number, bool with_dead);
 // Each answers how many rows it changed.
 Result<std::int64_t> delete_recipient(Database&, std::uint64_t number, std::uint32_t ordinal);
 Result<std::int64_t> delete_failed_recipient(Database&, std::uint64_t number,

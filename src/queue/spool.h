@@ -31,7 +31,9 @@ namespace postrider::queue {
 ///                    hold()  held          settle(dead) --> dead, kept for an operator
 ///
 /// Leases live in memory: after a crash every waiting message that was leased is due as before.
-/// That delivery may have succeeded, and a duplicate is better than a loss.
+/// That delivery may have succeeded, and a duplicate is better than a loss. A message that kills
+/// whoever handles it must not stop the others: what was leased when a process died (queue.leases
+/// says so, without a sync) is leased alone by the next one, and put on hold after crashes_max.
 ///
 /// Blocks on disk and is not thread-safe: it belongs to the storage thread, and the rest of the
 /// program reaches it through queue::Queue, which puts many calls into one transaction.
@@ -44,6 +46,11 @@ public:
         std::uint64_t free_space_floor = 64ULL * 1024 * 1024;
         /// No attempt is scheduled farther away than this, whatever the clock did meanwhile (RS6).
         Duration next_attempt_max = std::chrono::seconds{4000};
+        /// Names this run of the machine, since only within one do crash counts mean anything;
+        /// empty if unknown.
+        std::string boot;
+        /// A message is put on hold when so many processes have died while it was leased; 0: never.
+        std::uint32_t crashes_max = 3;
         std::string vfs;  ///< SQLite's file layer by name; empty for the system's. For fault tests.
     };
 

@@ -48,7 +48,7 @@ Result<std::vector<SqliteSpool::Due>> SqliteSpool::due_in(Place place, std::size
         if (!row) return Unexpected(row.error());
         if (!*row) break;
         const auto number = static_cast<std::uint64_t>(query.integer(0));
-        if (!leases_.holds(number)) {
+        if (!leases_.holds(number) && !leases_.is_suspect(number)) {
             found.push_back({number, to_time(query.integer(1))});
         } else if (found.empty()) {
             from = query.integer(1);
@@ -71,7 +71,8 @@ Result<std::vector<SqliteSpool::Due>> SqliteSpool::too_far_away(std::size_t limi
         if (!row) return Unexpected(row.error());
         if (!*row) break;
         const auto number = static_cast<std::uint64_t>(query.integer(0));
-        if (!leases_.holds(number)) found.push_back({number, to_time(query.integer(1))});
+        const bool free = !leases_.holds(number) && !leases_.is_suspect(number);
+        if (free) found.push_back({number, to_time(query.integer(1))});
     }
     return found;
 }
@@ -88,9 +89,16 @@ Result<std::vector<Lease>> SqliteSpool::lease_due(std::size_t limit) {
         if (!far) return Unexpected(far.error());
         retried->insert(retried->end(), far->begin(), far->end());
     }
+    const auto suspect = next_suspect();
+    if (!suspect) return Unexpected(suspect.error());
+    std::vector<Due> chosen = in_turn(*fresh, *retried, limit);
+    if (*suspect && limit > 0) {
+        if (chosen.size() == limit) chosen.pop_back();
+        chosen.push_back({**suspect, now});
+    }
     const LeaseBook::Mark mark = leases_.mark();
     std::vector<Lease> leases;
-    for (const Due& due : in_turn(*fresh, *retried, limit)) {
+    for (const Due& due : chosen) {
         auto leased = lease(due.number);
         if (!leased) {
             leases_.undo(mark);
@@ -106,20 +114,30 @@ Result<std::vector<Lease>> SqliteSpool::lease_due(std::size_t limit) {
 Result<std::optional<Lease>> SqliteSpool::lease(std::uint64_t number) {
     auto message = read_message(*database_, number);
     auto recipients = read_recipients(*database_, number, false);
-    const bool whole_row = message && recipients;
-    if (!whole_row) {
-        const Error& error = message ? recipients.error() : message.error();
-        if (error.code != ErrorCode::Corrupt) return Unexpected(error);
-        if (log_) log_->error(error.message + "; not delivered");
-        leases_.set(number, LeaseBook::Record());
+    if (!recipients) return Unexpected(recipients.error());
+    std::string damage = recipients->damage;
+    if (!message) {
+        if (message.error().code != ErrorCode::Corrupt) return Unexpected(message.error());
+        damage = message.error().message;
+    } else if (!*message) {
+        return std::optional<Lease>();
+    } else if (damage.empty() &&
+               (*message)->recipients != recipients->sound.size() + (*message)->dead) {
+        damage = "message " + std::to_string(number) + ": recipients are missing";
+    }
+    if (!damage.empty()) {
+        if (log_) log_->error(damage + "; not delivered, kept");
+        LeaseBook::Record record;
+        record.damaged = true;
+        leases_.set(number, record);
         return std::optional<Lease>();
     }
-    if (!*message) return std::optional<Lease>();
     LeaseBook::Record record;
     record.place = (*message)->place;
+    record.crashes = leases_.crashes(number);
     leases_.set(number, record);
     Lease lease = std::move((*message)->lease);
-    lease.recipients = std::move(*recipients);
+    lease.recipients = std::move(recipients->sound);
     return std::optional<Lease>(std::move(lease));
 }
 
@@ -137,7 +155,10 @@ Result<std::optional<WallTime>> SqliteSpool::next_due() {
     if (!fresh) return fresh;
     const auto retried = first_due(Place::Deferred);
     if (!retried) return retried;
+    const auto suspect = next_suspect();
+    if (!suspect) return Unexpected(suspect.error());
     std::optional<WallTime> next;
+    if (*suspect) next = now;
     if (*fresh) next = std::min(**fresh, now);
     if (*retried) {
         const WallTime due = std::min(**retried, now + options_.next_attempt_max);
@@ -201,8 +222,8 @@ Result<void> SqliteSpool::add_reports(const Settlement& settlement) {
 
 Result<Settled> SqliteSpool::settle(const Settlement& settlement) {
     const std::uint64_t number = settlement.number;
-    return whole([&]() -> Result<Settled> {
-        const auto record = leases_.find(number);
+    const auto record = leases_.find(number);
+    auto outcome = whole([&]() -> Result<Settled> {
         const auto message = read_message(*database_, number);
         if (!message) return Unexpected(message.error());
         if (*message && !record) {
@@ -238,6 +259,10 @@ Result<Settled> SqliteSpool::settle(const Settlement& settlement) {
         settled.removed = false;
         return settled;
     });
+    if (outcome && record && record->crashes > 0 && !leases_.holds(number)) {
+        outcome->others_due = !leases_.suspects().empty();
+    }
+    return outcome;
 }
 
 Result<void> SqliteSpool::end_attempt(const Settlement& settlement, Place from,

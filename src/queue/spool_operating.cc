@@ -45,11 +45,11 @@ Result<Spool::Changed> SqliteSpool::for_selected(const Selection& selection, Cha
         };
         if (selection.id) {
             const auto number = number_in(*selection.id);
-            if (!number || *number > kNumberMax) return changed;
-            const auto message = read_message(*database_, *number);
-            if (!message) return Unexpected(message.error());
-            if (!*message || (*message)->lease.id != *selection.id) return changed;
-            if (auto done = apply(**message); !done) return Unexpected(done.error());
+            if (!number || *number == 0 || *number > kNumberMax) return changed;
+            const auto found = read_messages(*database_, *number - 1, 1);
+            if (!found) return Unexpected(found.error());
+            if (found->empty() || found->front().lease.id != *selection.id) return changed;
+            if (auto done = apply(found->front()); !done) return Unexpected(done.error());
             return changed;
         }
         const auto messages = read_messages(*database_, selection.after, kBatch);
@@ -78,6 +78,8 @@ Result<Spool::Changed> SqliteSpool::hold(const Selection& selection) {
 Result<Spool::Changed> SqliteSpool::release(const Selection& selection) {
     return for_selected(selection, [&](const StoredMessage& message) -> Result<bool> {
         if (message.place != Place::Held) return false;
+        // An operator has looked: earlier crashes no longer count.
+        leases_.suspect(message.lease.number, 0);
         Standing standing = standing_of(message);
         standing.place = Place::Deferred;
         standing.due = clock_.now();
@@ -92,6 +94,11 @@ Result<Spool::Changed> SqliteSpool::remove(const Selection& selection) {
     return for_selected(selection, [&](const StoredMessage& message) -> Result<bool> {
         const std::uint64_t number = message.lease.number;
         if (auto done = erase(number, message.place); !done) return Unexpected(done.error());
+        // Where a damaged one stood is not known.
+        if (!message.damage.empty()) {
+            if (auto done = count_places(); !done) return Unexpected(done.error());
+        }
+        leases_.suspect(number, 0);
         if (auto record = leases_.find(number)) {
             record->removed = true;
             leases_.set(number, record);
@@ -151,7 +158,9 @@ Result<ListedMessage> SqliteSpool::listed(StoredMessage message) {
     }
     auto recipients = read_recipients(*database_, number, true);
     if (!recipients) return Unexpected(recipients.error());
-    listed.recipients = std::move(*recipients);
+    listed.recipients = std::move(recipients->sound);
+    listed.damage = message.damage.empty() ? recipients->damage : message.damage;
+    if (!listed.damage.empty()) listed.place = Dead;
     listed.number = number;
     listed.id = std::move(message.lease.id);
     listed.arrival = message.lease.arrival;
@@ -181,11 +190,11 @@ Result<std::vector<ListedMessage>> SqliteSpool::list(std::uint64_t after, std::s
 Result<std::optional<ListedMessage>> SqliteSpool::find(const mail::QueueId& id) {
     if (auto good = usable(); !good) return Unexpected(good.error());
     const auto number = number_in(id);
-    if (!number || *number > kNumberMax) return std::optional<ListedMessage>();
-    auto message = read_message(*database_, *number);
-    if (!message) return Unexpected(message.error());
-    if (!*message || (*message)->lease.id != id) return std::optional<ListedMessage>();
-    auto made = listed(std::move(**message));
+    if (!number || *number == 0 || *number > kNumberMax) return std::optional<ListedMessage>();
+    auto found = read_messages(*database_, *number - 1, 1);
+    if (!found) return Unexpected(found.error());
+    if (found->empty() || found->front().lease.id != id) return std::optional<ListedMessage>();
+    auto made = listed(std::move(found->front()));
     if (!made) return Unexpected(made.error());
     return std::optional<ListedMessage>(std::move(*made));
 }

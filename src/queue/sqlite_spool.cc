@@ -78,6 +78,7 @@ Result<void> SqliteSpool::start() {
     }
     if (auto done = drop_unfinished(); !done) return done;
     if (auto done = count_places(); !done) return done;
+    if (auto done = find_suspects(); !done) return done;
     rest();
     return {};
 }
@@ -183,7 +184,13 @@ void SqliteSpool::make_room(const Error& error) {
     if (error.code == ErrorCode::DiskFull && !in_memory_) (void)database_->checkpoint();
 }
 
+void SqliteSpool::kept() {
+    count_attempts();
+    leases_.keep();
+}
+
 void SqliteSpool::stop_cleanly() {
+    acquit_leased();
     const auto marked =
         database_->execute("UPDATE state SET stopped_cleanly = 1, serial = serial + 1");
     if (marked) (void)database_->checkpoint();
@@ -229,7 +236,7 @@ Result<void> SqliteSpool::commit_transaction() {
     const auto committed = database_->perform("COMMIT");
     if (committed) {
         if (wrote) ++serial_;
-        leases_.keep();
+        kept();
         return {};
     }
     // From here to the end of resolve() nobody knows whether it holds (R3, R4).
@@ -278,7 +285,7 @@ Result<bool> SqliteSpool::resolve() {
     // Makes the reserve free again; if it cannot, the commit below shows what still works.
     (void)database_->checkpoint();
     if (serial_ == before + 1) {
-        leases_.keep();
+        kept();
         return true;
     }
     // By two, so that it is not taken for the transaction in case that this one fails, too.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/unique_fd.h"
+#include "queue/crash_book.h"
 #include "queue/database.h"
 #include "queue/lease_book.h"
 #include "queue/records.h"
@@ -38,6 +39,8 @@ class SqliteSpool final : public Spool {
 public:
     SqliteSpool(const Options&, bool in_memory, const Clock&, std::optional<Log>, UniqueFd lock);
     ~SqliteSpool() override;
+
+    std::int64_t steps() const { return database_->steps(); }
 
     /// Connects, recovers what the last process left, makes room for outcomes.
     Result<void> start();
@@ -94,6 +97,7 @@ private:
     Result<bool> resolve();
     Result<std::int64_t> stored_serial();
     void forget_transaction();
+    void kept();
     void stop_cleanly();
 
     /// Runs a call that writes so that it is whole or never was.
@@ -123,6 +127,15 @@ private:
     Result<void> add_reports(const Settlement&);
     Result<void> end_attempt(const Settlement&, Place from, Standing&);
 
+    // Suspecting.
+    Result<void> find_suspects();
+    Result<void> suspect(const CrashBook::Entry&);
+    Result<void> set_aside(const StoredMessage&);
+    Result<std::optional<std::uint64_t>> next_suspect();
+    void count_attempts();
+    void write_down(std::uint64_t number);
+    void acquit_leased();
+
     // Operating.
     template <typename Change>
     Result<Changed> for_selected(const Selection&, Change change);
@@ -143,6 +156,7 @@ private:
 
     std::unique_ptr<Database> database_;  ///< None while broken.
     LeaseBook leases_;
+    std::optional<CrashBook> crash_book_;
     Counts counts_{};
     /// Below this due time every message of the place is leased: where lease_due() starts to look.
     std::array<std::int64_t, kPlaceCount> look_from_{};

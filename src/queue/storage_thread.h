@@ -66,6 +66,10 @@ public:
     void submit(std::unique_ptr<Job>);
     /// On the network thread, before the first job.
     void on_due(std::function<void()> tell) { *on_due_ = std::move(tell); }
+    /// On the network thread: calls what on_due() was given.
+    void tell_due() const {
+        if (*on_due_) (*on_due_)();
+    }
     std::uint64_t transaction_count() const { return transactions_; }
 
 private:

@@ -49,6 +49,13 @@ inline constexpr Parameter kQueueRows[] = {
      "10",
      "Recipients in memory per message guaranteed.",
      {1, 0}},
+    {"message_crash_limit",
+     Integer,
+     Served,
+     "3",
+     "A message is put on hold when so many processes have died while they handled it; 0 means "
+     "never.",
+     {0, 1000}},
     {"qmgr_clog_warn_time", Time, Moot, "300s", "Interval of \"clogged\" warnings, 0 off."},
     {"qmgr_daemon_timeout", Time, Moot, "1000s", "Watchdog.", {1, 0}},
     {"qmgr_ipc_timeout", Time, Moot, "60s", "IPC.", {1, 0}},

@@ -1,0 +1,230 @@
+// Damaged files (D12) and damaged messages (D13): never invented data, and no silence.
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <random>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+
+#include "queue/testing/spool_test_world.h"
+
+namespace postrider::queue {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::Kind;
+
+std::string bytes_of(const std::filesystem::path& file) {
+    std::ifstream in(file, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+void write_bytes(const std::filesystem::path& file, const std::string& bytes) {
+    std::ofstream(file, std::ios::binary | std::ios::trunc) << bytes;
+}
+
+class Damage : public testing::SpoolOnDisk {
+protected:
+    /// Changes the database behind the spool's back.
+    void meddle(const std::string& sql) {
+        spool_.reset();
+        sqlite3* connection = nullptr;
+        ASSERT_EQ(sqlite3_open(file("queue.db").c_str(), &connection), SQLITE_OK);
+        EXPECT_EQ(sqlite3_exec(connection, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK)
+            << sqlite3_errmsg(connection);
+        sqlite3_close(connection);
+        reopen();
+    }
+    std::string number_of(const mail::QueueId& id) { return std::to_string(find(id)->number); }
+};
+
+TEST_F(Damage, AnAddressThatChangedStopsItsMessageAndNoOther) {
+    const auto good = commit();
+    const auto bad = commit({"b@example.com", "c@example.com"});
+    meddle("UPDATE recipient SET domain = 'evil.example' WHERE local_part = 'c'");
+
+    EXPECT_THAT(leased_ids(), ElementsAre(good.str()));
+
+    EXPECT_THAT(lines_.lines(), Contains(HasSubstr("damaged row; not delivered, kept")));
+    const auto list = spool_->list(0, 10);
+    ASSERT_TRUE(list);
+    ASSERT_EQ(list->size(), 2U);
+    EXPECT_EQ((*list)[1].id, bad);
+    EXPECT_EQ((*list)[1].place, ListedMessage::Place::Dead);
+    EXPECT_THAT((*list)[1].damage, HasSubstr("damaged row"));
+    ASSERT_EQ((*list)[1].recipients.size(), 1U);
+    EXPECT_EQ(mail::internal((*list)[1].recipients[0].recipient.address), "b@example.com");
+}
+
+TEST_F(Damage, AMessageWhoseRowIsDamagedIsListedAndCanBeRemoved) {
+    const auto id = commit();
+    meddle("UPDATE message SET sender_local = 'mallory' WHERE number = " + number_of(id));
+
+    EXPECT_EQ(lease().size(), 0U);
+    const auto list = spool_->list(0, 10);
+    ASSERT_TRUE(list);
+    ASSERT_EQ(list->size(), 1U);
+    EXPECT_THAT((*list)[0].damage, HasSubstr("damaged row"));
+    EXPECT_EQ(find((*list)[0].id)->damage, (*list)[0].damage);
+    EXPECT_EQ(operate(&Spool::hold, (*list)[0].id), 0U);
+
+    EXPECT_EQ(operate(&Spool::remove, (*list)[0].id), 1U);
+    EXPECT_EQ(counts().incoming + counts().active + counts().dead, 0U);
+}
+
+TEST_F(Damage, AMissingRecipientIsNoticed) {
+    commit({"b@example.com", "c@example.com"});
+    meddle("DELETE FROM recipient WHERE local_part = 'c'");
+    EXPECT_EQ(lease().size(), 0U);
+    EXPECT_THAT(lines_.lines(), Contains(HasSubstr("recipients are missing; not delivered, kept")));
+}
+
+TEST_F(Damage, RowsOfOlderFormatsAreTakenAsTheyAre) {
+    commit();
+    meddle("UPDATE message SET row_check = NULL; UPDATE recipient SET row_check = NULL");
+    EXPECT_EQ(lease().size(), 1U);
+}
+
+/// What was stored, to compare with what is read.
+struct Original {
+    std::string content;
+    std::string to;
+};
+
+class DamagedFiles : public Damage {
+protected:
+    /// Three files as a killed process leaves them, with mail in the database and in the log.
+    void SetUp() override {
+        for (int i = 0; i < 30; ++i) add(i);
+        for (const Lease& each : lease(10)) settle(finish(each, Kind::Deferred));
+        ASSERT_TRUE(spool_->checkpoint(true));
+        for (int i = 30; i < 40; ++i) add(i);
+        for (const char* name : kNames) saved_[name] = bytes_of(file(name));
+        spool_.reset();
+    }
+    void add(int i) {
+        std::mt19937 random(static_cast<unsigned>(i));
+        Original original;
+        for (int n = 10 + i * 400; n > 0; --n)
+            original.content += static_cast<char>('a' + random() % 26);
+        original.content += "\r\n";
+        original.to = "user" + std::to_string(i) + "@corp.example";
+        originals_[commit({original.to}, original.content).str()] = original;
+    }
+    void restore() {
+        for (const char* name : kNames) write_bytes(file(name), saved_[name]);
+        std::filesystem::remove(file("queue.leases"));
+    }
+    /// Empty, or what was read and never stored; counts what became of the store.
+    std::string read_all() {
+        auto opened = try_open();
+        if (!opened) {
+            ++refused_;
+            return opened.error().message.empty() ? "refused without a reason" : "";
+        }
+        spool_ = std::move(*opened);
+        const auto list = spool_->list(0, 1000);
+        if (!list) {
+            ++refused_;
+            spool_.reset();
+            return "";
+        }
+        std::string wrong;
+        bool error = list->size() < originals_.size();
+        for (const ListedMessage& listed : *list) {
+            if (!listed.damage.empty()) {
+                error = true;
+                continue;
+            }
+            wrong += compare(listed, error);
+        }
+        ++(error ? noticed_ : whole_);
+        spool_.reset();
+        return wrong;
+    }
+    std::string compare(const ListedMessage& listed, bool& error) {
+        const auto original = originals_.find(listed.id.str());
+        if (original == originals_.end()) return " invented " + listed.id.str();
+        if (listed.recipients.size() != 1) {
+            error = true;  // The lease refuses it: recipients are missing.
+            return "";
+        }
+        if (mail::internal(listed.recipients[0].recipient.address) != original->second.to) {
+            return " another recipient";
+        }
+        const auto content = spool_->read_piece(listed.number, 0);
+        if (!content || *content != original->second.content) {
+            // Its checksum tells whoever sends it; here it must only not be taken for the original.
+            Checksum checksum;
+            if (content) checksum.add(*content);
+            Checksum right;
+            right.add(original->second.content);
+            if (content && checksum.value() == right.value()) return " other content";
+            error = true;
+        }
+        return "";
+    }
+
+    static constexpr const char* kNames[] = {"queue.db", "queue.db-wal", "queue.db-shm"};
+    std::map<std::string, std::string> saved_;
+    std::map<std::string, Original> originals_;
+    int refused_ = 0;
+    int noticed_ = 0;
+    int whole_ = 0;
+};
+
+TEST_F(DamagedFiles, NeverYieldWhatWasNotStored) {
+    const unsigned seed = std::random_device{}();
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937 random(seed);
+    restore();
+    ASSERT_EQ(read_all(), "");
+    ASSERT_EQ(whole_, 1) << "the copies are whole before they are damaged";
+    for (int round = 0; round < 240; ++round) {
+        restore();
+        const char* name = kNames[round % 3];
+        std::string bytes = saved_[name];
+        const std::size_t used =
+            std::min<std::size_t>(bytes.size(), round % 3 == 1 ? 300000 : bytes.size());
+        const std::size_t at = random() % used;
+        const int kind = round / 3 % 5;
+        const std::size_t length = std::min<std::size_t>(1 + random() % 5000, bytes.size() - at);
+        if (kind == 0) bytes.resize(at);
+        if (kind == 1) bytes.replace(at, length, length, '\0');
+        if (kind == 2) {
+            for (std::size_t i = 0; i < length; ++i) bytes[at + i] = static_cast<char>(random());
+        }
+        if (kind == 3) bytes[at] = static_cast<char>(bytes[at] ^ (1 << random() % 8));
+        if (kind == 4)
+            bytes.replace(at / 4096 * 4096, 4096,
+                          bytes.substr(random() % used / 4096 * 4096, 4096));
+        write_bytes(file(name), bytes);
+        ASSERT_EQ(read_all(), "") << name << " kind " << kind << " at " << at << " length "
+                                  << length;
+    }
+    EXPECT_GT(refused_, 0);
+    EXPECT_GT(noticed_, 0);
+    EXPECT_GT(whole_, 0) << "damage to the shared memory alone loses nothing";
+}
+
+TEST_F(DamagedFiles, TheDatabaseOfAnotherIsRefusedAndLeftAlone) {
+    restore();
+    write_bytes(file("queue.db"), bytes_of(file("queue.db")).replace(68, 4, "otto"));
+    std::filesystem::remove(file("queue.db-wal"));
+    const std::string before = bytes_of(file("queue.db"));
+    EXPECT_THAT(refusal(), HasSubstr("not a postrider queue"));
+    EXPECT_EQ(bytes_of(file("queue.db")), before);
+}
+
+TEST_F(DamagedFiles, AFileThatIsGoneWhileItsLogIsThereIsNoEmptyQueue) {
+    restore();
+    std::filesystem::remove(file("queue.db"));
+    EXPECT_NE(refusal(), "opened");
+}
+
+}  // namespace
+}  // namespace postrider::queue

@@ -3,8 +3,8 @@
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 
-.PHONY: all build dev check sanitize reliability fuzz demo bench instructions install package package-check
-.PHONY: format lint tsan coverage valgrind clean help dependencies
+.PHONY: all build dev check sanitize simulate reliability fuzz demo bench instructions install package
+.PHONY: package-check format lint tsan coverage valgrind clean help dependencies
 
 all: build
 
@@ -30,6 +30,10 @@ check: dependencies
 ## sanitize: every unit test under the address and undefined-behaviour sanitizers
 sanitize: dependencies
 	@tests/run sanitize
+
+## simulate: seeds of the simulated world; SEEDS=1000, FIRST=1: any number, from any one on
+simulate: dependencies
+	@SEEDS=$(or $(SEEDS),1000) FIRST=$(or $(FIRST),1) JOBS=$(JOBS) tests/run simulation
 
 ## reliability: kill, cut the power, fill the disk, fail each call: long forms, about an hour, as root
 reliability: dependencies

@@ -34,7 +34,9 @@ bool Congestion::admits(WallTime now) {
 }
 
 const mail::Disposition* Congestion::suspended(WallTime now) {
-    if (state_ != State::Ready && now >= next_attempt_) probe(now);
+    // A calendar set back to before it began must not prolong it.
+    const bool over = now >= next_attempt_ || now < since_;
+    if (state_ != State::Ready && over) probe(now);
     return state_ == State::Ready ? nullptr : &reason_;
 }
 

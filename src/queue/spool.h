@@ -44,6 +44,9 @@ public:
             directory;  ///< Holds queue.db; ours alone, not below a network (R12).
         /// New mail is refused with DiskFull while the file system has less room than this.
         std::uint64_t free_space_floor = 64ULL * 1024 * 1024;
+        /// The log file never gets smaller than this, so that outcomes can be recorded with no byte
+        /// free (R6): blocks of the file are used again after each checkpoint.
+        std::int64_t log_reserve = 12LL * 1024 * 1024;
         /// No attempt is scheduled farther away than this, whatever the clock did meanwhile (RS6).
         Duration next_attempt_max = std::chrono::seconds{4000};
         /// Names this run of the machine, since only within one do crash counts mean anything;

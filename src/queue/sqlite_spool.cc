@@ -10,9 +10,6 @@
 namespace postrider::queue {
 namespace {
 
-/// The log file never gets smaller than this, so that outcomes can be recorded with no byte free
-/// (R6): blocks of the file are used again after each checkpoint.
-constexpr std::int64_t kLogReserve = 12LL * 1024 * 1024;
 /// Of 4 KB each: with the batch that is under way they must fit into the reserve, or a busy log meets
 /// the full disk before it is begun anew.
 constexpr int kFramesWhenBusy = 2000;
@@ -157,7 +154,7 @@ Result<void> SqliteSpool::reserve_log() {
     if (in_memory_) return {};
     std::error_code failed;
     const auto size = std::filesystem::file_size(log_file(options_), failed);
-    if (!failed && static_cast<std::int64_t>(size) >= kLogReserve) return {};
+    if (!failed && static_cast<std::int64_t>(size) >= options_.log_reserve) return {};
     const auto space = free_space(options_.directory);
     if (!space) return Unexpected(space.error());
     Result<void> extended;
@@ -166,7 +163,7 @@ Result<void> SqliteSpool::reserve_log() {
             Unexpected(ErrorCode::DiskFull, options_.directory.string() + ": too little space");
     } else {
         database_.reset();
-        extended = extend_with_zeros(log_file(options_), kLogReserve, options_.vfs);
+        extended = extend_with_zeros(log_file(options_), options_.log_reserve, options_.vfs);
         if (auto done = connect(); !done) return done;
     }
     if (!extended && log_) {

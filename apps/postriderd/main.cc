@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "config/config.h"
 #include "core/clock.h"
 #include "core/log_targets.h"
+#include "core/wiped_frees.h"
 #include "daemon/confine.h"
 #include "daemon/keeper.h"
 #include "daemon/layout.h"
@@ -164,8 +166,10 @@ int serve(const Arguments& arguments, UniqueFd parent) {
     };
 
     const char* environment = std::getenv("MAIL_CONFIG");
+    std::optional<WipedFrees> wiped(std::in_place);  // main.cf may hold passwords.
     auto config = config::Config::load(
         config::configuration_directory(arguments.directory, environment ? environment : ""));
+    wiped.reset();
     if (!config) return fail(config.error(), 78);
     if (arguments.keeper) return keep(*config, complaint);
     auto target = daemon::open_log_target(*config);

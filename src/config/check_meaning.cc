@@ -17,27 +17,6 @@ bool contains(Words words, std::string_view wanted) {
                        [&](std::string_view word) { return equals_ignoring_case(word, wanted); });
 }
 
-/// A DNS name as a host may have it: labels of letters, digits, `-` and `_`; UTF-8 may stand in
-/// labels; not a number.
-bool is_host_name(std::string_view name) {
-    constexpr std::size_t kNameMax = 255;
-    constexpr std::size_t kLabelMax = 63;
-    if (name.empty() || name.size() > kNameMax) return false;
-    if (name.find_first_not_of("0123456789.") == name.npos) return false;
-    while (!name.empty()) {
-        const auto label = name.substr(0, name.find('.'));
-        const bool is_last = label.size() == name.size();
-        if (label.empty() || label.size() > kLabelMax || label.front() == '-' ||
-            label.back() == '-')
-            return false;
-        for (const char c : label)
-            if (is_ascii(c) && !is_ascii_alnum(c) && c != '-' && c != '_') return false;
-        if (is_last) return true;
-        name.remove_prefix(label.size() + 1);
-    }
-    return false;
-}
-
 /// Gathers findings about settings by their names.
 class Checks {
 public:

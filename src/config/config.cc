@@ -8,6 +8,7 @@
 #include "config/settings.h"
 #include "config/values.h"
 #include "core/check.h"
+#include "core/secret.h"
 
 namespace postrider::config {
 namespace {
@@ -135,6 +136,13 @@ Result<Config> Config::parse(std::string_view text, const std::filesystem::path&
     auto state = check(std::move(*main_cf), directory, overrides, host);
     if (!state) return Unexpected(std::move(state).error());
     return Config(std::move(*state));
+}
+
+void Config::forget(std::string_view name) {
+    // check() has made it, not const.
+    const auto state = std::const_pointer_cast<State>(state_);
+    state->settings.forget(name);
+    wipe((*state)[name].text);
 }
 
 bool Config::boolean(std::string_view name) const {

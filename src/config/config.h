@@ -49,6 +49,10 @@ public:
     std::int64_t transport_integer(std::string_view transport, std::string_view name) const;
     std::chrono::seconds transport_time(std::string_view transport, std::string_view name) const;
 
+    /// Overwrites the value of a parameter, in every copy of this configuration: for a process that
+    /// must not know it. It reads as empty from then on.
+    void forget(std::string_view name);
+
     /// The main.cf that was read.
     const std::filesystem::path& file() const;
     /// Things to tell the operator at every start: overridden duplicates, parameters of Postfix

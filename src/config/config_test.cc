@@ -83,6 +83,36 @@ constexpr std::string_view kDebianWarnings[] = {
 
 }  // namespace
 
+// N5.
+TEST(Config, TakesNoNameOfTheMachineThatCannotBeSaid) {
+    for (const char* name : {"", "bad\x01name", "a b", "-x-",
+                             "b\xfc"
+                             "cher",
+                             "a..b", ".", "1.2.3.4", "(none)"}) {
+        Host host;
+        host.node_name = name;
+        const auto config = Config::parse("", "/etc/postrider", {}, host);
+        ASSERT_TRUE(config) << name << ": " << config.error().message;
+        EXPECT_EQ(config->text("myhostname"), "localhost.localdomain") << name;
+    }
+}
+
+TEST(Config, ForgetsAValueInAllItsCopies) {
+    auto config = parse("smtp_sasl_password_maps = static:user:secret\n");
+    ASSERT_TRUE(config);
+    const Config copy = *config;
+    config->forget("smtp_sasl_password_maps");
+    EXPECT_EQ(copy.text("smtp_sasl_password_maps"), "");
+}
+
+TEST(Config, RepeatsNoPasswordInAWarning) {
+    const auto config =
+        parse("smtp_sasl_password_maps = static:user:secret\nsmtp_sasl_password_maps = hash:/x\n");
+    ASSERT_TRUE(config);
+    ASSERT_FALSE(config->warnings().empty());
+    for (const auto& warning : config->warnings()) EXPECT_EQ(warning.find("secret"), warning.npos);
+}
+
 TEST(Config, IsCompleteWithAnEmptyFile) {
     const auto config = parse("");
 

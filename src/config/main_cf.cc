@@ -76,9 +76,11 @@ private:
             return;
         }
         auto& earlier = main_cf_.entries[at->second];
+        // Warnings are logged, and passwords may stand in main.cf itself.
+        const bool secret = earlier.name.find("password") != earlier.name.npos;
         if (earlier.value != entry.value)
             main_cf_.warnings.push_back(place() + ": overriding earlier entry: " + earlier.name +
-                                        "=" + earlier.value);
+                                        "=" + (secret ? "..." : earlier.value));
         earlier = std::move(entry);
     }
 

@@ -8,6 +8,7 @@
 #include "config/networks.h"
 #include "config/values.h"
 #include "core/ascii.h"
+#include "core/secret.h"
 
 namespace postrider::config {
 namespace {
@@ -48,7 +49,9 @@ Settings::Settings(MainCf main_cf, const std::filesystem::path& directory,
 
 /// As Postfix derives them; the DNS is never asked, it may be far away.
 void Settings::derive_host_names(const Host& host) {
-    auto name = host.node_name;
+    // Nobody typed it: what cannot be a name is as good as none.
+    const bool usable = is_ascii(host.node_name) && is_host_name(host.node_name);
+    std::string name = usable ? host.node_name : "localhost";
     if (name.find('.') == name.npos) {
         const auto domain = text("mydomain");
         (name += '.') += domain.empty() ? kDomainWithoutName : domain;
@@ -83,6 +86,12 @@ void Settings::read_origin() {
     else
         origin_problem_ =
             place_of(entry.name) + ": myorigin = " + origin + ": " + line.error().message;
+}
+
+void Settings::forget(std::string_view name) {
+    for (Entry& entry : main_cf_.entries) {
+        if (entry.name == name) wipe(entry.value);
+    }
 }
 
 const Entry* Settings::find_entry(std::string_view name) const {

@@ -31,6 +31,9 @@ public:
     /// What was strange about the file's lines.
     const std::vector<std::string>& file_warnings() const { return main_cf_.warnings; }
 
+    /// Overwrites the value that main.cf has for it.
+    void forget(std::string_view name);
+
     /// The setting of `name`, or null.
     const Entry* find_entry(std::string_view name) const;
     /// `FILE, line N` where `name` is set, else `FILE`.

@@ -24,4 +24,8 @@ std::optional<std::chrono::seconds> parse_time(std::string_view text, char defau
 /// in one item, braces included: `a, regexp:{{/x y/ z}}` has two items.
 std::vector<std::string> split_list(std::string_view text);
 
+/// A DNS name as a host may have it: labels of letters, digits, `-` and `_`; UTF-8 may stand in
+/// labels; not a number.
+bool is_host_name(std::string_view name);
+
 }  // namespace postrider::config

@@ -86,6 +86,7 @@ Result<Belongings> gather(const Setup& setup, const Log& log) {
     if (!policy) return Unexpected(std::move(policy).error());
     belongings.tls.policy = std::move(policy).value();
     belongings.tls.log_level = tls_log_level(config);
+    tls::load_library();
     auto material = tls::read_material(tls_files(config));
     if (!material) return Unexpected(std::move(material).error());
     belongings.material = std::move(material).value();
@@ -138,6 +139,10 @@ public:
     }
 
     void run() {
+        // Now, and not while the first message waits for it. What is wrong is said at each use.
+        if (auto ready = tls_.prepare(belongings_.tls.policy); !ready) {
+            log_.warning(ready.error().message);
+        }
         tasks_.spawn_vital(courier_.run(), "courier");
         tasks_.spawn_vital(control_.run(), "control");
         tasks_.spawn_vital(heed_master(), "master's notes");

@@ -12,10 +12,12 @@
 
 #include <fmt/format.h>
 
+#include "core/wiped_frees.h"
 #include "daemon/confine.h"
 #include "daemon/courier_process.h"
 #include "daemon/intake_process.h"
 #include "daemon/link.h"
+#include "daemon/translate.h"
 
 namespace postrider::daemon {
 namespace {
@@ -83,6 +85,8 @@ void Master::start_intake() {
     std::vector<int> keep{doors_.submit.get()};
     for (const UniqueFd& door : doors_.smtp) keep.push_back(door.get());
     auto started = start_worker("intake", now(), keep, [this](UniqueFd link) {
+        // What strangers may take over must not know the passwords that main.cf itself may hold.
+        setup_.config.forget("smtp_sasl_password_maps");
         return run_intake(setup_, doors_, std::move(link), state_ == State::Starting);
     });
     if (!started) {
@@ -286,9 +290,14 @@ void Master::restart_what_is_due() {
 
 void Master::reload() {
     if (state_ != State::Running) return;
+    const WipedFrees wiped;
     auto config = config::Config::load(setup_.config.file().parent_path());
     if (!config) {
         log_.error("reload -- the old configuration stays in use: " + config.error().message);
+        return;
+    }
+    if (auto checked = check_relayhost(*config); !checked) {
+        log_.error("reload -- the old configuration stays in use: " + checked.error().message);
         return;
     }
     if (config->text("queue_directory") != setup_.config.text("queue_directory")) {

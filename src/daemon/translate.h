@@ -42,6 +42,9 @@ intake::SessionOptions smtpd_session_options(const config::Config&);
 intake::ServerOptions server_options(const config::Config&, const Log&);
 intake::SubmissionOptions submission_options(const config::Config&, const Log&);
 
+/// Whether relayhost names somebody: the certificate of a host without a name says nothing.
+Result<void> check_relayhost(const config::Config&);
+
 /// Everything delivery needs, and nothing of it secret.
 Result<delivery::Options> delivery_options(const config::Config&, const Log&);
 

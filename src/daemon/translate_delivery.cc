@@ -49,6 +49,7 @@ Result<delivery::RouteOptions> route_options(const config::Config& config, const
                                                   config.text("smtp_tcp_port") + "\"");
     }
     options.default_port = *port;
+    if (auto checked = check_relayhost(config); !checked) return Unexpected(checked.error());
     return options;
 }
 
@@ -159,6 +160,16 @@ net::AddressOrder address_order(const config::Config& config) {
 }
 
 }  // namespace
+
+Result<void> check_relayhost(const config::Config& config) {
+    const std::string relayhost = config.text("relayhost");
+    if (relayhost.empty()) return {};
+    auto ports = delivery::PortNames::parse(config.text("known_tcp_ports"));
+    if (!ports) return Unexpected(about("known_tcp_ports", std::move(ports).error()));
+    const auto hops = delivery::parse_next_hops(relayhost, *ports, 25);
+    if (!hops) return Unexpected(about("relayhost", hops.error()));
+    return {};
+}
 
 Result<delivery::Options> delivery_options(const config::Config& config, const Log& log) {
     delivery::Options options;

@@ -216,8 +216,7 @@ void Courier::flush() {
 void Courier::network_changed(bool gain) {
     Depot& depot = state_->depot;
     const auto in_trouble = [](const auto& named) {
-        const Lane& lane = *named.second;
-        return lane.out_of_reach || lane.congestion.state() == Congestion::State::Suspended;
+        return named.second->out_of_reach || named.second->troubled;
     };
     const bool helps = gain && std::any_of(depot.lanes.begin(), depot.lanes.end(), in_trouble);
     if (gain) {

@@ -1,6 +1,7 @@
 #include "delivery/courier.h"
 
 #include <deque>
+#include <functional>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -69,7 +70,9 @@ public:
         result.session->opened = MonotonicTime(std::chrono::hours(1));
         co_return result;
     }
+    bool can_reach(const std::string&) const override { return reachable; }
     int dialled = 0;
+    bool reachable = true;
     std::optional<Verdict> trouble;
     smtp::Reply to_rcpt{250, "ok"};
 };
@@ -114,9 +117,14 @@ protected:
         auto executor = context.get_executor();
         queue::Queue queue(std::move(spool), executor, system, log, queue::Queue::Storage::Inline);
         Courier courier(options, maps, queue, dialler, system, executor, log);
+        queue.on_due([&courier] { courier.wake(); });
         boost::asio::co_spawn(context, courier.run(), [](std::exception_ptr trouble) {
             if (trouble) std::rethrow_exception(trouble);
         });
+        if (meanwhile) {
+            context.run_for(std::chrono::milliseconds(50));
+            meanwhile(courier);
+        }
         context.run_for(std::chrono::milliseconds(150));
         status = courier.status();
         boost::asio::co_spawn(context, courier.stop(), [](std::exception_ptr trouble) {
@@ -132,6 +140,7 @@ protected:
     Options options;
     Maps maps;
     FakeDialler dialler;
+    std::function<void(Courier&)> meanwhile;
     std::unique_ptr<queue::Spool> spool = queue::Spool::open_in_memory(system);
     std::vector<DestinationStatus> status;
 };
@@ -183,6 +192,87 @@ TEST_F(CourierTest, BouncesLocalMailWithAHint) {
 
     EXPECT_THAT(sink.lines(), Contains(HasSubstr("alias_maps")));
     EXPECT_EQ(dialler.dialled, 1) << "only the report needs a connection";
+}
+
+// RS9.
+TEST_F(CourierTest, WaitsForTheNetworkWithoutAnAttempt) {
+    submit(reserve(1), "corp.example");
+    dialler.reachable = false;
+
+    run();
+
+    EXPECT_EQ(dialler.dialled, 0);
+    EXPECT_THAT(sink.lines(), Not(Contains(HasSubstr("status="))));
+    ASSERT_EQ(status.size(), 1U);
+    EXPECT_EQ(status[0].state, DestinationStatus::State::Offline);
+    EXPECT_EQ(status[0].reason, "network unreachable, waiting for the network");
+}
+
+TEST_F(CourierTest, SendsWhenTheNetworkIsBack) {
+    submit(reserve(1), "corp.example");
+    dialler.reachable = false;
+    meanwhile = [this](Courier& courier) {
+        EXPECT_EQ(dialler.dialled, 0);
+        dialler.reachable = true;
+        courier.network_changed(true);
+    };
+
+    run();
+
+    EXPECT_EQ(dialler.dialled, 1);
+    EXPECT_THAT(sink.lines(), Contains(HasSubstr("status=sent")));
+    EXPECT_THAT(sink.lines(), Not(Contains(HasSubstr("status=deferred"))));
+}
+
+TEST_F(CourierTest, TriesAgainOverAnotherNetworkAndAfterASleep) {
+    for (const bool slept : {false, true}) {
+        spool = queue::Spool::open_in_memory(system);
+        dialler.dialled = 0;
+        dialler.trouble =
+            classify(Stage::Connect, Error{ErrorCode::Timeout, "connect: timed out"}, Peer());
+        submit(reserve(1), "corp.example");
+        meanwhile = [this, slept](Courier& courier) {
+            EXPECT_EQ(dialler.dialled, 1);
+            dialler.trouble.reset();
+            if (slept) {
+                courier.resumed(std::chrono::hours(8));
+            } else {
+                courier.network_changed(true);
+            }
+        };
+
+        run();
+
+        EXPECT_EQ(dialler.dialled, 2) << slept;
+    }
+    EXPECT_THAT(sink.lines(), Contains(HasSubstr("status=sent")).Times(2));
+}
+
+// The control: nothing but time would have it tried again.
+TEST_F(CourierTest, TriesNotAgainWhenTheNetworkIsTheSame) {
+    dialler.trouble =
+        classify(Stage::Connect, Error{ErrorCode::Timeout, "connect: timed out"}, Peer());
+    submit(reserve(1), "corp.example");
+    meanwhile = [this](Courier& courier) {
+        dialler.trouble.reset();
+        courier.network_changed(false);
+        courier.wake();
+    };
+
+    run();
+
+    EXPECT_EQ(dialler.dialled, 1);
+}
+
+TEST_F(CourierTest, AnotherNetworkMendsNoPassword) {
+    dialler.trouble = classify(Stage::Auth, smtp::Reply(535, "5.7.8 no"), Peer());
+    submit(reserve(1), "corp.example");
+    meanwhile = [](Courier& courier) { courier.network_changed(true); };
+
+    run();
+
+    EXPECT_EQ(dialler.dialled, 1) << "no second login";
+    EXPECT_EQ(status[0].state, DestinationStatus::State::Paused);
 }
 
 }  // namespace

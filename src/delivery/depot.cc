@@ -35,6 +35,7 @@ void Depot::learn(Lane& lane, const std::string& next_hops, Reach reach,
     switch (reach) {
         case Reach::Recipient:
         case Reach::Message:
+            lane.troubled = false;
             if (lane.congestion.succeeded(now)) {
                 qmgr_log.info(fmt::format("{}: the account works again, mail flows", next_hops));
             }
@@ -43,6 +44,7 @@ void Depot::learn(Lane& lane, const std::string& next_hops, Reach reach,
         case Reach::Destination:
             // A name that does not exist is settled per message, not by waiting.
             if (trouble.kind != mail::Disposition::Kind::Deferred) break;
+            lane.troubled = true;
             lane.congestion.failed(trouble, now);
             break;
         case Reach::Account:

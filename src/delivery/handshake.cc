@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/ascii.h"
+#include "core/base64.h"
 #include "sasl/exchange.h"
 #include "smtp/commands.h"
 #include "table/address_keys.h"
@@ -28,6 +29,40 @@ bool mentions_esmtp(const smtp::Reply& greeting) {
         if (ascii_uppercase(line).find("ESMTP") != std::string::npos) return true;
     }
     return false;
+}
+
+// Enough to know a text by; servers cut what they quote.
+constexpr std::size_t kTellingSize = 6;
+
+void blot_out(std::string& text, std::string_view secret) {
+    constexpr std::string_view kInstead = "...";
+    const std::string_view start = secret.substr(0, kTellingSize);
+    if (start.empty()) return;
+    std::size_t at = 0;
+    while ((at = text.find(start, at)) != std::string::npos) {
+        std::size_t size = start.size();
+        while (size < secret.size() && at + size < text.size() && text[at + size] == secret[size]) {
+            ++size;
+        }
+        text.replace(at, size, kInstead);
+        at += kInstead.size();
+    }
+}
+
+// Some servers quote the line that they refuse, and what they say goes to the log and into reports.
+smtp::Reply without_secrets(smtp::Reply reply, const std::vector<Secret>& sent,
+                            const Login& login) {
+    const std::string encoded = base64(login.password.reveal());
+    for (std::string& text : reply.lines) {
+        for (const Secret& line : sent) {
+            std::string_view said = trimmed(line.reveal());
+            said.remove_prefix(said.rfind(' ') + 1);  // None: npos + 1 is 0.
+            blot_out(text, said);
+        }
+        blot_out(text, encoded);
+        blot_out(text, login.password.reveal());
+    }
+    return reply;
 }
 
 }  // namespace
@@ -176,6 +211,7 @@ net::Awaitable<Handshake::Trouble> Handshake::encrypt(std::unique_ptr<net::Strea
         co_await tls_.connect(std::move(stream), std::move(peer), tls_choice_.policy,
                               tls_choice_.log_level, log_, after(options_.timeouts.starttls));
     if (!secured) {
+        // The connection is closed without a QUIT: there is nobody there we would want to talk to.
         if (secured.error().code == ErrorCode::Denied) {
             co_return tls_failure(TlsTrouble::NotVerified, peer_);
         }
@@ -223,6 +259,7 @@ net::Awaitable<Handshake::Trouble> Handshake::authenticate(const Login& login) {
     sasl::Exchange dialogue(*std::move(mechanism));
     if (tls_stream_) tls_stream_->conceal(true);
     auto line = dialogue.begin();
+    std::vector<Secret> sent;  // For what a server repeats in its answer.
     Trouble trouble;
     while (!trouble) {
         if (!line) {
@@ -235,11 +272,12 @@ net::Awaitable<Handshake::Trouble> Handshake::authenticate(const Login& login) {
             trouble = lost(Stage::Auth, reply.error());
             break;
         }
+        sent.push_back(*std::move(line));
         auto step = dialogue.next(reply->code, last_line(*reply));
         if (!step) {
             trouble = lost(Stage::Auth, step.error());
         } else if (step->kind == sasl::Exchange::Step::Kind::Refused) {
-            trouble = classify(Stage::Auth, *reply, peer_);
+            trouble = classify(Stage::Auth, without_secrets(*reply, sent, login), peer_);
         } else if (step->kind == sasl::Exchange::Step::Kind::Succeeded) {
             break;
         } else {

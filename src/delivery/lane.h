@@ -50,6 +50,7 @@ public:
     std::size_t waiting() const { return waiting_.size(); }
 
     Congestion congestion;
+    bool troubled = false;      ///< The last that was heard of the destination is a failure.
     bool out_of_reach = false;  ///< No network: mail waits, and nothing is held against it.
     bool warming = false;
     // Recipients, since the start of the program.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -40,6 +41,20 @@ Result<UniqueFd> open_socket(const asio::ip::tcp::endpoint& to, std::optional<Ip
     return fd;
 }
 
+// We may wait ten minutes for an answer. A peer that lost the connection meanwhile, while this
+// machine slept or was elsewhere, says so when it is asked; timeouts of the protocol stay as long
+// as they are.
+void keep_alive(int fd) {
+    const auto set = [fd](int level, int option, int value) {
+        // A kernel that cannot is no worse than before.
+        static_cast<void>(::setsockopt(fd, level, option, &value, sizeof value));
+    };
+    set(SOL_SOCKET, SO_KEEPALIVE, 1);
+    set(IPPROTO_TCP, TCP_KEEPIDLE, 60);
+    set(IPPROTO_TCP, TCP_KEEPINTVL, 15);
+    set(IPPROTO_TCP, TCP_KEEPCNT, 4);
+}
+
 Awaitable<Outcome> attempt_connection(HostAddress address, std::uint16_t port,
                                       std::optional<IpAddress> bind_to, MonotonicTime deadline) {
     const std::string attempt = fmt::format("connect to {}[{}]:{}", address.host,
@@ -64,6 +79,7 @@ Awaitable<Outcome> attempt_connection(HostAddress address, std::uint16_t port,
         const int failure = socket_error(fd->get());
         if (failure != 0) co_return Unexpected(system_error(attempt, failure));
     }
+    keep_alive(fd->get());
     co_return SocketStream::adopt(executor, std::move(*fd));
 }
 

@@ -64,13 +64,23 @@ public:
     bool online() const { return routes_.leads_out; }
 
 private:
-    /// What the messages say is looked up afterwards, all at once.
+    /// What is there is looked up afterwards, all at once. What went, be it for a moment, counts as
+    /// new when it is back: another network may have the same addresses.
     Result<void> drain() {
-        std::array<char, 8192> buffer;
+        alignas(nlmsghdr) std::array<char, 32768> buffer;
         for (;;) {
             const auto count =
                 ::recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-            if (count >= 0 || errno == EINTR || errno == ENOBUFS) continue;
+            if (count >= 0) {
+                Routes seen;
+                Routes lost;
+                const std::span bytes(buffer.data(), static_cast<std::size_t>(count));
+                static_cast<void>(add_messages(bytes, seen, &lost));
+                routes_.remove(lost);
+                continue;
+            }
+            // Some were dropped, as there were so many.
+            if (errno == ENOBUFS || errno == EINTR) continue;
             if (errno == EAGAIN) return {};
             return Unexpected(system_error("watch routes", errno));
         }

@@ -135,12 +135,17 @@ Result<void> dump(int type, Routes& into) {
 
 }  // namespace
 
+void Routes::remove(const Routes& lost) {
+    for (const auto& entry : lost.defaults) defaults.erase(entry);
+    for (const auto& entry : lost.addresses) addresses.erase(entry);
+}
+
 bool Routes::has_more_than(const Routes& before) const {
     return (leads_out && !before.leads_out) || !includes(before.defaults, defaults) ||
            !includes(before.addresses, addresses);
 }
 
-Result<bool> add_messages(std::span<const char> bytes, Routes& to) {
+Result<bool> add_messages(std::span<const char> bytes, Routes& to, Routes* lost) {
     const auto* message = reinterpret_cast<const nlmsghdr*>(bytes.data());
     auto left = static_cast<unsigned>(bytes.size());
     for (; NLMSG_OK(message, left); message = NLMSG_NEXT(message, left)) {
@@ -159,6 +164,12 @@ Result<bool> add_messages(std::span<const char> bytes, Routes& to) {
                 break;
             case RTM_NEWADDR:
                 add_address(message, to);
+                break;
+            case RTM_DELROUTE:
+                if (lost != nullptr) add_route(message, *lost);
+                break;
+            case RTM_DELADDR:
+                if (lost != nullptr) add_address(message, *lost);
                 break;
             default:
                 break;

@@ -24,7 +24,7 @@ public:
         unsigned flags = 0;
     };
 
-    Messages& add(const Route& route) {
+    Messages& add(const Route& route, int message_type = RTM_NEWROUTE) {
         rtmsg body{};
         body.rtm_family = static_cast<unsigned char>(route.family);
         body.rtm_type = static_cast<unsigned char>(route.type);
@@ -39,7 +39,7 @@ public:
         if (!route.gateway.empty()) {
             attributes += attribute(RTA_GATEWAY, address(route.family, route.gateway));
         }
-        return message(RTM_NEWROUTE, raw(body) + attributes);
+        return message(message_type, raw(body) + attributes);
     }
 
     Messages& add_address(int family, const std::string& text, int interface = 2,
@@ -145,6 +145,20 @@ TEST(Routes, AreMoreWhenANetworkIsNew) {
     Messages beside = home;
     beside.add({.to = "172.17.0.0/16", .interface = 5});
     EXPECT_FALSE(beside.read().has_more_than(before));
+}
+
+TEST(Routes, AreNewAgainAfterALoss) {
+    Messages home;
+    home.add({.gateway = "192.0.2.1"}).add_address(AF_INET, "192.0.2.7");
+    Routes known = home.read();
+    Routes seen;
+    Routes lost;
+    Messages gone;
+    gone.add({.gateway = "192.0.2.1"}, RTM_DELROUTE);
+    ASSERT_TRUE(add_messages(gone.bytes(), seen, &lost));
+    EXPECT_FALSE(seen.leads_out);
+    known.remove(lost);
+    EXPECT_TRUE(home.read().has_more_than(known));
 }
 
 TEST(Routes, CountAddressesThatCanBeUsed) {

@@ -123,7 +123,8 @@ Result<SslContext> Client::Implementation::make_context(const Policy& policy) {
     if (context == nullptr) return Unexpected(ErrorCode::Io, library_error("no memory"));
     set_protocols(context, policy.protocols.allowed);
     if (policy.protocols.allowed == 0) return invalid("no TLS protocol is left");
-    SSL_CTX_set_security_level(context, demands_match(policy.level) ? 1 : 0);
+    // 2: RSA keys of 2048 bits at least, and no SHA-1. A smaller key can be bought.
+    SSL_CTX_set_security_level(context, demands_match(policy.level) ? 2 : 0);
     std::string ciphers = policy.ciphers;
     if (ciphers.empty()) ciphers = *cipher_list(CipherGrades(), "medium", policy.level, "");
     if (SSL_CTX_set_cipher_list(context, ciphers.c_str()) != 1) {

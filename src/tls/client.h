@@ -36,6 +36,9 @@ struct Material {
     std::map<std::string, std::string> anchors;
 };
 
+/// Has OpenSSL read its own configuration (openssl.cnf) now: later, a process may be confined.
+void load_library();
+
 /// Reads the files. An empty store is no error: then nothing is trusted. Unreadable files are.
 Result<Material> read_material(const MaterialFiles&);
 

@@ -233,9 +233,9 @@ TEST_F(ClientTest, WantsTheIntermediateAndLimitsTheChain) {
 TEST_F(ClientTest, RefusesWeakKeysWhereANameIsDemanded) {
     server_options.ciphers = "DEFAULT:@SECLEVEL=0";
     Wanted wanted;
-    wanted.rsa_bits = 1024;
+    wanted.rsa_bits = 2048;
     EXPECT_EQ(outcome(wanted), "Verified");
-    wanted.rsa_bits = 768;
+    wanted.rsa_bits = 1024;
     EXPECT_NE(outcome(wanted), "Verified");
 }
 

@@ -7,6 +7,7 @@
 
 #include <boost/asio/this_coro.hpp>
 #include <fmt/format.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 
 #include "net/until.h"
@@ -156,6 +157,7 @@ net::Awaitable<Result<void>> Connection::write(std::span<const boost::asio::cons
         if (!sent) co_return sent;
     }
     auto sent = co_await encrypt(joined, deadline);
+    if (concealed_) OPENSSL_cleanse(joined.data(), joined.capacity());
     if (!sent) co_return sent;
     co_return co_await flush(deadline);
 }

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include <fmt/format.h>
+#include <openssl/ssl.h>
 
 #include "core/ascii.h"
 #include "tls/client.h"
@@ -83,6 +84,10 @@ Result<void> add_authorities(Material& material, const fs::path& origin, Result<
 }
 
 }  // namespace
+
+void load_library() {
+    OPENSSL_init_ssl(OPENSSL_INIT_LOAD_CONFIG, nullptr);
+}
 
 Result<Material> read_material(const MaterialFiles& files) {
     Material material;

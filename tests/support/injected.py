@@ -9,6 +9,7 @@ import ctypes
 import os
 import platform
 import signal
+import time
 
 from mailbench import Skip
 
@@ -49,11 +50,19 @@ class Injected:
         return status
 
     def __enter__(self):
-        self.ptrace(ATTACH)
-        self.wait()
         self.saved = Registers()
-        self.ptrace(GETREGS, None, ctypes.addressof(self.saved))
-        return self
+        for _ in range(500):
+            self.ptrace(ATTACH)
+            self.wait()
+            self.ptrace(GETREGS, None, ctypes.addressof(self.saved))
+            with open(f"/proc/{self.pid}/mem", "rb", 0) as memory:
+                memory.seek(self.saved.rip - 2)
+                if memory.read(2) == b"\x0f\x05":
+                    return self
+            # It was at work: wait until it waits.
+            self.ptrace(DETACH)
+            time.sleep(0.01)
+        raise AssertionError(f"process {self.pid} never waits")
 
     def __exit__(self, kind, *_):
         if kind is not Ended:

@@ -138,7 +138,7 @@ public:
         inboxes_.on_begin([this] { courier_.warm(); });
     }
 
-    void run() {
+    void run(LogSink* log_target) {
         // Now, and not while the first message waits for it. What is wrong is said at each use.
         if (auto ready = tls_.prepare(belongings_.tls.policy); !ready) {
             log_.warning(ready.error().message);
@@ -153,6 +153,7 @@ public:
         }
         if (clock_) tasks_.spawn_vital(heed_clock(), "clock");
         link_.say(Note(Note::Kind::Ready));
+        const GatheredLog gathered(log_target, context_);
         context_.run();
     }
 
@@ -319,7 +320,7 @@ int run_courier(const Setup& setup, const Doors& doors, UniqueFd link, bool star
                            std::move(tools).value(), log, std::move(link));
     both.drop_second();
     terminal.reset();
-    process.run();
+    process.run(target ? target->get() : nullptr);
     return 0;
 }
 

@@ -194,18 +194,24 @@ TEST_F(Submitted, NothingIsAcceptedOfAStreamThatBreaksOff) {
     }
 }
 
-TEST_F(Submitted, SmtpModeRunsASession) {
+TEST_F(Submitted, SmtpModeRunsASessionHoweverItsBytesCome) {
     request = SubmissionRequest();
     request.mode = SubmissionRequest::Mode::Smtp;
-    BytesStream stream(*encode_request(request) +
-                       "EHLO x\r\nMAIL FROM:<a@x.example>\r\nRCPT TO:<b@y.example>\r\nDATA\r\n"
-                       "Subject: x\r\n.\r\nQUIT\r\n");
+    // All in one packet: a program may talk before it has been greeted.
+    for (const std::size_t packet : {1, 7, 65536}) {
+        inbox.messages.clear();
+        BytesStream stream(
+            *encode_request(request) +
+                "EHLO x\r\nMAIL FROM:<a@x.example>\r\nRCPT TO:<b@y.example>\r\nDATA\r\n"
+                "Subject: x\r\n.\r\nQUIT\r\n",
+            packet);
 
-    run(serve_submission(stream, 1500, services, options, slot));
+        run(serve_submission(stream, 1500, services, options, slot));
 
-    EXPECT_TRUE(stream.written.ends_with("250 2.0.0 Ok: queued as Q1\r\n221 2.0.0 Bye\r\n"))
-        << stream.written;
-    EXPECT_EQ(inbox.messages.at(0).message.submitter_uid, 1500);
+        EXPECT_TRUE(stream.written.ends_with("221 2.0.0 Bye\r\n")) << stream.written;
+        ASSERT_EQ(inbox.messages.size(), 1u) << packet;
+        EXPECT_EQ(inbox.messages[0].message.submitter_uid, 1500);
+    }
 }
 
 TEST_F(Submitted, RandomBytesAreNeverAccepted) {
@@ -301,6 +307,18 @@ TEST_F(DropTest, TellsWhatMayBeTriedAgain) {
     EXPECT_EQ(take(bytes("x").substr(0, 30)).error().code, ErrorCode::Invalid);
     inbox.commit_error = Error{ErrorCode::DiskFull, "full"};
     EXPECT_EQ(take(bytes("x")).error().code, ErrorCode::Unavailable);
+}
+
+TEST_F(DropTest, ComesOnlyFromThoseWhoMaySubmit) {
+    options.may_submit = [](std::string_view login) { return login != "alice"; };
+    std::ofstream(directory + "/A1") << bytes("Subject: x\n\nhello\n");
+    auto drop = open("A1");
+
+    const auto taken = run(take_drop(std::move(drop->file), 1500, "A1", services, options));
+
+    EXPECT_EQ(taken.error().code, ErrorCode::Invalid);
+    EXPECT_EQ(taken.error().message, "User alice(1500) is not allowed to submit mail");
+    EXPECT_TRUE(inbox.messages.empty());
 }
 
 TEST_F(DropTest, OpensNothingThatWasPlanted) {

@@ -55,5 +55,5 @@ install(FILES ${PROJECT_SOURCE_DIR}/etc/tmpfiles.conf DESTINATION lib/tmpfiles.d
     RENAME postrider.conf)
 install(FILES ${PROJECT_SOURCE_DIR}/etc/sysusers.conf DESTINATION lib/sysusers.d
     RENAME postrider.conf)
-install(FILES README.md CHANGELOG.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES README.md CHANGELOG.md LICENSE etc/known_answers DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR})

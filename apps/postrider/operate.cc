@@ -1,6 +1,7 @@
 // postrider start, stop, reload, status, flush, check: the operator's command.
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <filesystem>
 #include <iterator>
 #include <string>
@@ -16,6 +17,7 @@
 
 #include "commands.h"
 #include "daemon/layout.h"
+#include "daemon/translate.h"
 #include "mail_system.h"
 #include "program.h"
 
@@ -29,13 +31,15 @@ constexpr std::string_view kUsage =
     "  start     start the mail system (start-fg: in the foreground)\n"
     "  stop      finish what is being sent, and stop\n"
     "  reload    read main.cf and all tables anew\n"
-    "  status    tell whether it runs, what waits, and how destinations fare\n"
+    "  status    tell whether it runs, what waits, and what is in trouble (-j: as JSON)\n"
     "  flush     try all waiting mail now\n"
+    "  pause     let mail for the relayhost, or the next hop named, wait\n"
+    "  resume    let it go on; an account in trouble is tried now\n"
     "  check     say what is wrong with the configuration\n";
 
 bool is_command(std::string_view word) {
-    constexpr std::string_view kCommands[] = {"start",  "start-fg", "stop",  "abort",
-                                              "reload", "status",   "flush", "check"};
+    constexpr std::string_view kCommands[] = {"start",  "start-fg", "stop",  "abort", "reload",
+                                              "status", "flush",    "check", "pause", "resume"};
     return std::find(std::begin(kCommands), std::end(kCommands), word) != std::end(kCommands);
 }
 
@@ -91,8 +95,15 @@ public:
         return 0;
     }
 
-    int status() {
+    int status(bool as_json) {
         const auto master = daemon::running_master(layout_);
+        if (as_json) {
+            nlohmann::json status = master ? ask_status() : nlohmann::json::object();
+            status["running"] = master.has_value();
+            if (master) status["pid"] = *master;
+            fmt::print("{}\n", status.dump(2));
+            return master ? 0 : 1;
+        }
         if (!master) {
             program_.log().info("the mail system is not running");
             return 1;
@@ -110,11 +121,22 @@ public:
         return 0;
     }
 
+    int pause_or_resume(control::Operation operation, std::string next_hops) {
+        control::Request request;
+        request.operation = operation;
+        request.site = std::move(next_hops);
+        const auto done = ask_daemon(config_, request, [](std::string_view) { return true; });
+        if (!done) program_.fatal(done.error().message);
+        return 0;
+    }
+
     /// The configuration has been read by now: what remains is to say what is odd about it.
     int check() {
         for (const std::string& warning : config_.warnings()) program_.log().warning(warning);
         const auto owner = daemon::find_owner(config_.text("mail_owner"));
         if (!owner) program_.fatal(owner.error().message);
+        const auto answers = daemon::known_answers(config_);
+        if (!answers) program_.fatal(answers.error().message);
         return 0;
     }
 
@@ -131,36 +153,62 @@ private:
         }
     }
 
-    void show_status() {
+    nlohmann::json ask_status() {
         control::Request request;
         request.operation = control::Operation::Status;
-        (void)ask_daemon(config_, request, [](std::string_view line) {
+        nlohmann::json status = nlohmann::json::object();
+        (void)ask_daemon(config_, request, [&](std::string_view line) {
             const nlohmann::json json = nlohmann::json::parse(line, nullptr, false);
-            if (!json.is_object() || !json.contains("status")) return true;
-            const nlohmann::json& status = json["status"];
-            if (status.contains("queue")) {
-                const nlohmann::json& queue = status["queue"];
-                if (queue.contains("error")) {
-                    fmt::print("queue: {}\n", queue.value("error", ""));
-                    return show_destinations(status);
-                }
+            if (json.is_object() && json.contains("status")) status = json["status"];
+            return true;
+        });
+        return status;
+    }
+
+    void show_status() {
+        const nlohmann::json status = ask_status();
+        if (status.contains("queue")) {
+            const nlohmann::json& queue = status["queue"];
+            if (queue.contains("error")) {
+                fmt::print("queue: {}\n", queue.value("error", ""));
+            } else {
                 fmt::print("queue: {} incoming, {} active, {} deferred, {} on hold, {} dead\n",
                            queue.value("incoming", 0), queue.value("active", 0),
                            queue.value("deferred", 0), queue.value("hold", 0),
                            queue.value("dead", 0));
             }
-            return show_destinations(status);
-        });
+        }
+        const nlohmann::json none = nlohmann::json::array();
+        for (const auto& each : status.value("destinations", none)) {
+            const bool offline = each.value("state", "") == "offline";
+            fmt::print("{}:{} {} sent, {} deferred, {} bounced since the last start or reload\n",
+                       printable(each.value("name", "")),
+                       offline ? " offline, waiting for the network;" : "", each.value("sent", 0),
+                       each.value("deferred", 0), each.value("bounced", 0));
+        }
+        for (const auto& each : status.value("accounts", none)) show_trouble(each);
     }
 
-    /// True: go on to the answer's next line.
-    static bool show_destinations(const nlohmann::json& status) {
-        for (const auto& destination : status.value("destinations", nlohmann::json::array())) {
-            fmt::print("{}: {}\n", destination.value("name", ""), destination.value("state", ""));
-            const std::string reason = destination.value("reason", "");
-            if (!reason.empty()) fmt::print("    {}\n", reason);
+    /// What a server said is shown so that it cannot speak to the terminal.
+    static void show_trouble(const nlohmann::json& each) {
+        fmt::print("{}: {} since {}, {} messages wait\n", printable(each.value("name", "")),
+                   each.value("trouble", ""), calendar_text(each, "since"),
+                   each.value("waiting", 0));
+        fmt::print("    {}\n", printable(each.value("reason", "")));
+        if (each.contains("next_attempt")) {
+            fmt::print("    next attempt: {}\n", calendar_text(each, "next_attempt"));
         }
-        return true;
+        const std::string advice = each.value("advice", "");
+        if (!advice.empty()) fmt::print("    what to do: {}\n", printable(advice));
+    }
+
+    static std::string calendar_text(const nlohmann::json& json, const char* member) {
+        const std::time_t time = json.value(member, std::int64_t{0});
+        std::tm parts{};
+        ::localtime_r(&time, &parts);
+        char text[32];
+        std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &parts);
+        return text;
     }
 
     Program& program_;
@@ -179,8 +227,12 @@ int operate(int argc, char** argv) {
         if (option == '?') is_understood = false;
     }
     const std::string_view command = ::optind < argc ? argv[::optind] : "";
-    if (!is_understood || ::optind + 1 != argc || !is_command(command)) {
-        if (::optind + 1 == argc && !is_command(command)) {
+    const std::string argument = ::optind + 1 < argc ? argv[::optind + 1] : "";
+    const bool takes_argument =
+        command == "pause" || command == "resume" || (command == "status" && argument == "-j");
+    const bool is_whole = ::optind + 1 == argc || (takes_argument && ::optind + 2 == argc);
+    if (!is_understood || !is_whole || !is_command(command)) {
+        if (!command.empty() && !is_command(command)) {
             fmt::print(stderr, "postrider: unknown command: {}\n", command);
         }
         fmt::print(stderr, "{}", kUsage);
@@ -191,8 +243,10 @@ int operate(int argc, char** argv) {
     if (command == "start-fg") return op.start(true);
     if (command == "stop" || command == "abort") return op.stop();
     if (command == "reload") return op.reload();
-    if (command == "status") return op.status();
+    if (command == "status") return op.status(!argument.empty());
     if (command == "flush") return op.flush();
+    if (command == "pause") return op.pause_or_resume(control::Operation::Pause, argument);
+    if (command == "resume") return op.pause_or_resume(control::Operation::Resume, argument);
     return op.check();
 }
 

@@ -13,8 +13,9 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::array kOperations{
-    Operation::List,    Operation::Status, Operation::Flush,   Operation::Show,   Operation::Hold,
-    Operation::Release, Operation::Remove, Operation::Requeue, Operation::Expire,
+    Operation::List,   Operation::Status,  Operation::Flush,  Operation::Show,
+    Operation::Hold,   Operation::Release, Operation::Remove, Operation::Requeue,
+    Operation::Expire, Operation::Pause,   Operation::Resume,
 };
 
 std::optional<Operation> operation_named(std::string_view name) {
@@ -50,6 +51,10 @@ std::string_view name_of(Operation operation) {
             return "requeue";
         case Operation::Expire:
             return "expire";
+        case Operation::Pause:
+            return "pause";
+        case Operation::Resume:
+            return "resume";
     }
     return "";
 }

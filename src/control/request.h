@@ -22,6 +22,8 @@ enum class Operation : std::uint8_t {
     Remove,
     Requeue,
     Expire,
+    Pause,   ///< The operator: mail for next hops `site` waits, or for the relayhost.
+    Resume,  ///< The operator: and goes on, there or everywhere.
 };
 
 /// One request. On the wire it is one line of JSON, at most kRequestSizeMax bytes:

@@ -1,5 +1,6 @@
 #include "control/service.h"
 
+#include <map>
 #include <optional>
 
 #include <fmt/format.h>
@@ -26,6 +27,17 @@ bool goes_to(const ListedMessage& message, std::string_view site) {
         if (each.recipient.address.domain == site) return true;
     }
     return false;
+}
+
+// How many messages wait for each account in trouble.
+void add_waiting(Json& accounts, const std::map<std::string, std::uint64_t>& waiting) {
+    for (Json& each : accounts) {
+        queue::Account account;
+        account.next_hops = each.value("next_hops", "");
+        account.login = each.value("login", "");
+        const auto found = waiting.find(account.key());
+        each["waiting"] = found == waiting.end() ? 0 : found->second;
+    }
 }
 
 Unexpected denied(std::string_view what) {
@@ -69,6 +81,11 @@ net::Awaitable<void> Service::answer(Request request, Caller caller, Answer& ans
         case Operation::Expire:
             done = denied("change the mail queue");
             if (is_operator(caller)) done = co_await change(request, answer);
+            break;
+        case Operation::Pause:
+        case Operation::Resume:
+            done = denied("pause or resume delivery");
+            if (is_operator(caller)) done = pause_or_resume(request);
             break;
     }
     Json last;
@@ -168,6 +185,8 @@ net::Awaitable<Result<std::uint64_t>> Service::change(const Request& request, An
             case Operation::Status:
             case Operation::Flush:
             case Operation::Show:
+            case Operation::Pause:
+            case Operation::Resume:
                 break;
         }
         // Routes and clean-up results are worked out afresh at every attempt, so to queue a
@@ -189,6 +208,14 @@ net::Awaitable<Result<std::uint64_t>> Service::change(const Request& request, An
     co_return changed;
 }
 
+Result<std::uint64_t> Service::pause_or_resume(const Request& request) const {
+    const auto& act =
+        request.operation == Operation::Pause ? surroundings_.pause : surroundings_.resume;
+    if (!act) return Unexpected(ErrorCode::Unavailable, "nothing is delivered here");
+    act(request.site);
+    return std::uint64_t{1};
+}
+
 net::Awaitable<Result<std::uint64_t>> Service::status(Answer& answer) {
     const auto counts = co_await queue_.counts();
     Json status =
@@ -204,6 +231,8 @@ net::Awaitable<Result<std::uint64_t>> Service::status(Answer& answer) {
     } else {
         status["queue"] = {{"error", counts.error().message}};
     }
+    const auto waiting = co_await queue_.waiting_counts();
+    if (waiting && status.contains("accounts")) add_waiting(status["accounts"], *waiting);
     const Json line = {{"status", status}};
     auto written = co_await answer.line(dump(line));
     if (!written) co_return Unexpected(std::move(written).error());

@@ -32,6 +32,9 @@ struct Surroundings {
     std::function<bool(std::int64_t uid)> may_flush;
     /// Destinations that were given up for a while are tried again at once.
     std::function<void()> unthrottle;
+    /// Mail for these next hops waits, or goes on; empty: for the relayhost, everywhere.
+    std::function<void(const std::string& next_hops)> pause;
+    std::function<void(const std::string& next_hops)> resume;
     /// The value of "status", as JSON text, the queue's counts aside.
     std::function<std::string()> status;
 };
@@ -48,6 +51,7 @@ private:
     net::Awaitable<Result<std::uint64_t>> show(const Request&, Answer&);
     net::Awaitable<Result<std::uint64_t>> flush(const Request&);
     net::Awaitable<Result<std::uint64_t>> change(const Request&, Answer&);
+    Result<std::uint64_t> pause_or_resume(const Request&) const;
     net::Awaitable<Result<std::uint64_t>> status(Answer&);
     bool is_operator(Caller) const;
 

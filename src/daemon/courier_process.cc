@@ -13,6 +13,7 @@
 #include "control/server.h"
 #include "core/log_targets.h"
 #include "daemon/accounts.h"
+#include "daemon/alert_program.h"
 #include "daemon/confine.h"
 #include "daemon/link_reader.h"
 #include "daemon/log_target.h"
@@ -134,6 +135,14 @@ public:
           log_(log.named("qmgr")),
           tasks_(context.get_executor(), log.named("qmgr")) {
         tls_.announce_session_cache(!config.text("smtp_tls_session_cache_database").empty());
+        courier_.on_alert([this](const delivery::Alert& alert) {
+            AlertText text;
+            text.state = alert.state;
+            text.account = alert.account;
+            text.reason = alert.reason;
+            const auto since = std::chrono::floor<std::chrono::seconds>(alert.since);
+            link_.say(Note(Note::Kind::Alert, since.time_since_epoch().count(), text.to_note()));
+        });
         queue_.on_due([this] { courier_.wake(); });
         inboxes_.on_begin([this] { courier_.warm(); });
     }
@@ -176,7 +185,9 @@ private:
             courier_.flush();
             link_.say(Note(Note::Kind::Flush));
         };
-        around.status = [this] { return status_json(courier_.status()); };
+        around.pause = [this](const std::string& next_hops) { courier_.pause(next_hops); };
+        around.resume = [this](const std::string& next_hops) { courier_.resume(next_hops); };
+        around.status = [this] { return status_json(courier_); };
         return around;
     }
 

@@ -85,7 +85,7 @@ Result<std::optional<Note>> receive_note(int link) {
     }
     if (length == 0) return Unexpected(ErrorCode::Connection, "a process of ours has gone away");
     if (length < static_cast<ssize_t>(sizeof fixed) ||
-        fixed.kind > static_cast<std::uint8_t>(Note::Kind::Open)) {
+        fixed.kind > static_cast<std::uint8_t>(Note::Kind::Alert)) {
         return Unexpected(ErrorCode::Protocol, "a process of ours sent a malformed note");
     }
     std::optional<Note> note(

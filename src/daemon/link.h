@@ -12,7 +12,7 @@
 
 namespace postrider::daemon {
 
-constexpr std::size_t kNoteTextMax = 255;
+inline constexpr std::size_t kNoteTextMax = 1000;
 
 /// What master and workers say to each other.
 struct Note {
@@ -26,6 +26,7 @@ struct Note {
         Later,    ///< Intake: maildrop/`text` could not be taken now.
         Flush,    ///< Worker: look into maildrop/ again.
         Open,     ///< To a keeper: open `text`; from it: `fd`, or in `text` why not.
+        Alert,    ///< Courier: tell a person; `text` as in alert_program.h, `number` is since when.
     };
     Kind kind = Kind::Ready;
     std::int64_t number = 0;

@@ -41,7 +41,11 @@ UniqueFd open_signals() {
 }  // namespace
 
 Master::Master(Setup setup, Doors doors, LogSink& sink, const Clock& clock)
-    : setup_(std::move(setup)), doors_(std::move(doors)), log_(sink, "master"), clock_(clock) {}
+    : setup_(std::move(setup)),
+      doors_(std::move(doors)),
+      log_(sink, "master"),
+      clock_(clock),
+      alerts_(setup_.owner, log_) {}
 
 Master::~Master() {
     kill_all();
@@ -61,6 +65,7 @@ int Master::run() {
         reap();
         restart_what_is_due();
         heed_tables();
+        alerts_.heed_time(now());
         offer_drops();
         go_on_stopping();
     }
@@ -75,6 +80,7 @@ Result<void> Master::prepare() {
     if (!drops) return Unexpected(std::move(drops).error());
     drops_.emplace(std::move(drops).value());
     watch_tables();
+    alerts_.set_program(setup_.config.text("alert_command"));
     return {};
 }
 
@@ -163,6 +169,7 @@ std::optional<MonotonicTime> Master::next_wake() const {
     consider(intake_restart_.at);
     consider(courier_restart_.at);
     consider(kill_at_);
+    consider(alerts_.wake_at());
     if (state_ == State::Running && tables_) consider(tables_->wake_at());
     if (state_ == State::Running && intake_ && intake_->ready) {
         if (const auto drop = drops_->wake_at(); drop && *drop > now()) consider(drop);
@@ -206,6 +213,11 @@ void Master::take_notes(Worker& worker) {
             case Note::Kind::Flush:
                 drops_->rescan();
                 break;
+            case Note::Kind::Alert:
+                if (&worker == courier_.get()) {  // Intake has nothing to tell.
+                    alerts_.raise(AlertText::from_note((*note)->text, (*note)->number), now());
+                }
+                break;
             case Note::Kind::Stop:
             case Note::Kind::Channel:
             case Note::Kind::Drop:
@@ -238,6 +250,7 @@ void Master::offer_drops() {
 void Master::reap() {
     int status = 0;
     for (pid_t pid; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+        if (alerts_.ended(pid, status, now())) continue;
         if (intake_ && intake_->pid == pid) intake_ended(std::exchange(intake_, nullptr), status);
         if (courier_ && courier_->pid == pid)
             courier_ended(std::exchange(courier_, nullptr), status);
@@ -304,11 +317,16 @@ void Master::reload() {
         log_.error("reload -- queue_directory has changed; stop and start for that");
         return;
     }
+    if (auto answers = known_answers(*config); !answers) {
+        log_.error("reload -- the old configuration stays in use: " + answers.error().message);
+        return;
+    }
     for (const std::string& warning : config->warnings()) log_.warning(warning);
     setup_.config = std::move(config).value();
     log_.info(fmt::format("reload -- version {}, configuration {}", POSTRIDER_VERSION,
                           setup_.config.text("config_directory")));
     watch_tables();
+    alerts_.set_program(setup_.config.text("alert_command"));
     begin_generation();
 }
 

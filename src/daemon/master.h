@@ -12,6 +12,7 @@
 #include "core/log.h"
 #include "core/result.h"
 #include "core/unique_fd.h"
+#include "daemon/alert_program.h"
 #include "daemon/drop_box.h"
 #include "daemon/layout.h"
 #include "daemon/table_watch.h"
@@ -110,6 +111,7 @@ private:
     UniqueFd signals_;
     std::optional<DropBox> drops_;
     std::optional<TableWatch> tables_;
+    AlertProgram alerts_;
     std::function<void()> on_started_;
 
     State state_ = State::Starting;

@@ -2,13 +2,14 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "delivery/courier.h"
 
 namespace postrider::daemon {
 
-/// {"destinations": [{"name": "[smtp.gmail.com]:465", "state": "ready", ...}]}
-std::string status_json(const std::vector<delivery::DestinationStatus>&);
+/// {"destinations": [{"name": "[smtp.gmail.com]:465", "sent": 4, ...}],
+///  "accounts": [{"name": "me@gmail.com via [smtp.gmail.com]:465", "state": "login-refused", ...}]}
+/// with the accounts that are in trouble.
+std::string status_json(const delivery::Courier&);
 
 }  // namespace postrider::daemon

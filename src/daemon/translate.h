@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "config/config.h"
@@ -44,6 +45,9 @@ intake::SubmissionOptions submission_options(const config::Config&, const Log&);
 
 /// Whether relayhost names somebody: the certificate of a host without a name says nothing.
 Result<void> check_relayhost(const config::Config&);
+
+/// smtp_known_answers_file; the error says which line is wrong.
+Result<std::shared_ptr<const delivery::KnownAnswers>> known_answers(const config::Config&);
 
 /// Everything delivery needs, and nothing of it secret.
 Result<delivery::Options> delivery_options(const config::Config&, const Log&);

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cerrno>
+#include <fstream>
 #include <memory>
 
 #include "core/ascii.h"
@@ -7,6 +9,8 @@
 
 namespace postrider::daemon {
 namespace {
+
+constexpr std::size_t kKnownAnswersMax = std::size_t{1024} * 1024;
 
 unsigned count(const config::Config& config, std::string_view parameter) {
     return static_cast<unsigned>(config.integer(parameter));
@@ -97,6 +101,7 @@ Result<delivery::SessionOptions> session_options(const config::Config& config, c
     }
     options.discarded_keywords = std::move(discarded).value();
     options.address_limit = count(config, "smtp_mx_address_limit");
+    options.logins_per_minute = static_cast<unsigned>(config.integer("smtp_login_rate_limit"));
     options.timeouts = timeouts(config);
     return options;
 }
@@ -171,6 +176,24 @@ Result<void> check_relayhost(const config::Config& config) {
     return {};
 }
 
+Result<std::shared_ptr<const delivery::KnownAnswers>> known_answers(const config::Config& config) {
+    const std::string path = config.text("smtp_known_answers_file");
+    if (path.empty()) return std::make_shared<const delivery::KnownAnswers>();
+    std::ifstream file(path);
+    std::string text(kKnownAnswersMax + 1, '\0');
+    file.read(text.data(), static_cast<std::streamsize>(text.size()));
+    if (!file.is_open() || file.bad()) {
+        return Unexpected(system_error("smtp_known_answers_file: read " + path, errno));
+    }
+    text.resize(static_cast<std::size_t>(file.gcount()));
+    if (text.size() > kKnownAnswersMax) {
+        return Unexpected(ErrorCode::Invalid, "smtp_known_answers_file: " + path + " is too large");
+    }
+    auto answers = delivery::KnownAnswers::parse(path, text);
+    if (!answers) return Unexpected(std::move(answers).error());
+    return std::make_shared<const delivery::KnownAnswers>(*std::move(answers));
+}
+
 Result<delivery::Options> delivery_options(const config::Config& config, const Log& log) {
     delivery::Options options;
     auto route = route_options(config, log);
@@ -179,6 +202,10 @@ Result<delivery::Options> delivery_options(const config::Config& config, const L
     auto session = session_options(config, log);
     if (!session) return Unexpected(std::move(session).error());
     options.session = std::move(session).value();
+    auto answers = known_answers(config);
+    if (!answers) return Unexpected(std::move(answers).error());
+    options.session.known_answers = *answers;
+    options.transaction.known_answers = *answers;
 
     options.transaction.recipient_limit = count(config, "smtp_destination_recipient_limit");
     options.transaction.line_length_limit = count(config, "smtp_line_length_limit");

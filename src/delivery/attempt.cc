@@ -51,7 +51,10 @@ void Attempt::settle_by_route(const Route& route, std::uint32_t ordinal) {
 
 net::Awaitable<void> Attempt::deliver(Route route, Ordinals pending) {
     Lane& lane = depot_.lanes.to(route.next_hops);
-    if (lane.congestion.state() == Congestion::State::Ready) co_await content_.fetch_ahead();
+    KnownLogin login = depot_.logins.find(route.next_hops, lease_.envelope.reverse_path);
+    Way way{std::move(route), std::move(login), lane};
+    const auto ruling = depot_.keeper.accounts().rule(way.login.account, depot_.clock.now());
+    if (ruling.standing != Accounts::Standing::Blocked) co_await content_.fetch_ahead();
     int stale = 0;
     bool first = true;
     while (!pending.empty()) {
@@ -59,37 +62,51 @@ net::Awaitable<void> Attempt::deliver(Route route, Ordinals pending) {
         if (!first && stale == 0 && !outcomes_.empty()) co_await settle_part();
         first = false;
         co_await lane.wait_for_warmth();
-        const Admission admission = co_await lane.admit();
+        const Admission admission = co_await lane.admit(way.login.account);
         if (admission == Admission::Stopping) co_return;
         stations_.taken = depot_.clock.now();
         stations_.connected.reset();
-        if (admission == Admission::Suspended) co_return defer_suspended(lane, pending);
+        if (admission == Admission::Blocked) co_return defer_blocked(way, pending);
 
+        way.probe = admission == Admission::Probe;
+        if (way.probe) depot_.keeper.begin_probe(way.login.account);
+        const bool fresh = way.probe || stale >= kStaleSessionsMax;
         const std::uint64_t network = depot_.gate.network_gains;
-        Dialled dialled = co_await session_for(route, stale >= kStaleSessionsMax);
-        if (!dialled.session) {
-            lane.release();
-            if (depot_.gate.stopping) co_return;
-            if (lane.out_of_reach || depot_.gate.network_gains != network) continue;
-            learn(lane, route, dialled.trouble);
-            defer_all(lane, pending, dialled.trouble.disposition, dialled.peer, depot_.smtp_log);
-            co_return;
+        Dialled dialled = co_await session_for(way, fresh, pending);
+        bool lived = true;
+        if (dialled.session) {
+            lived = co_await transact_over(way, std::move(dialled), pending);
+        } else if (!lane.out_of_reach && depot_.gate.network_gains == network) {
+            pending.clear();
         }
-        const bool lived = co_await transact_over(lane, route, std::move(dialled), pending);
+        if (way.probe) depot_.keeper.end_probe(way.login.account);
         stale = lived ? 0 : stale + 1;
         if (!lived && depot_.gate.stopping) co_return;
     }
 }
 
-net::Awaitable<Dialled> Attempt::session_for(const Route& route, bool fresh) {
-    DialRequest request(route.next_hops, route.is_relayhost);
+net::Awaitable<Dialled> Attempt::session_for(const Way& way, bool fresh, const Ordinals& pending) {
+    LoginTurns::Pass pass(depot_.login_turns, way.login.account, way.probe);
+    DialRequest request(way.route.next_hops, way.route.is_relayhost);
     request.sender = lease_.envelope.reverse_path;
     request.queue_id = lease_.id.str();
-    co_return co_await depot_.connections.get(std::move(request), fresh);
+    request.gate = &pass;
+    const std::uint64_t network = depot_.gate.network_gains;
+    Dialled dialled = co_await depot_.connections.get(std::move(request), fresh);
+    if (dialled.session) co_return dialled;
+    way.lane.release();
+    const bool says_nothing = way.lane.out_of_reach || depot_.gate.network_gains != network;
+    if (depot_.gate.stopping || says_nothing) co_return dialled;
+    if (!pass.was_barred()) {
+        depot_.learn_from_dialling(way.lane, way.login, dialled.trouble, stations_.taken);
+    }
+    defer_all(way.lane, pending, dialled.trouble.disposition, dialled.peer, depot_.smtp_log);
+    wait_if_in_trouble(way, pending);
+    co_return dialled;
 }
 
-net::Awaitable<bool> Attempt::transact_over(Lane& lane, const Route& route, Dialled dialled,
-                                            Ordinals& pending) {
+net::Awaitable<bool> Attempt::transact_over(const Way& way, Dialled dialled, Ordinals& pending) {
+    Lane& lane = way.lane;
     lane.congestion.connected();
     lane.wake_next();
     Session& session = *dialled.session;
@@ -105,24 +122,26 @@ net::Awaitable<bool> Attempt::transact_over(Lane& lane, const Route& route, Dial
     session_ = nullptr;
     lane.release();
     const bool started_over = std::exchange(starting_over_, false);
-    if (outcomes.stale || (started_over && outcomes.reach >= Reach::Session)) co_return false;
+    if (outcomes.stale || (started_over && outcomes.trouble.reach >= Reach::Session))
+        co_return false;
 
-    Verdict verdict;
-    verdict.reach = outcomes.reach;
-    verdict.disposition = outcomes.trouble;
-    learn(lane, route, verdict);
-    const Passage way = passage(&session);
+    depot_.learn_from_transaction(lane, way.login, outcomes, session.ready, stations_.taken);
+    const Passage passed = passage(&session);
+    Ordinals deferred;
     for (const queue::Outcome& outcome : outcomes.settled) {
         std::erase(pending, outcome.ordinal);
-        const bool cut_off = depot_.gate.stopping && outcome.disposition.kind == Kind::Deferred;
-        if (cut_off) continue;
-        record(&lane, outcome, way, depot_.smtp_log);
+        const bool is_deferred = outcome.disposition.kind == Kind::Deferred;
+        if (is_deferred && depot_.gate.stopping) continue;  // Cut off.
+        record(&lane, outcome, passed, depot_.smtp_log);
+        if (is_deferred) deferred.push_back(outcome.ordinal);
         if (outcome.disposition.kind == Kind::Sent && !session.capabilities.dsn) {
             relayed_without_dsn_.push_back(outcome.ordinal);
         }
     }
+    // What one recipient was told does not concern the account.
+    if (outcomes.trouble.reach > Reach::Message) wait_if_in_trouble(way, deferred);
     if (outcomes.reusable && !depot_.gate.stopping) {
-        depot_.connections.give_back(route.next_hops, lease_.envelope.reverse_path,
+        depot_.connections.give_back(way.route.next_hops, lease_.envelope.reverse_path,
                                      std::move(dialled.session));
     } else {
         depot_.connections.retire(std::move(dialled.session));
@@ -130,20 +149,21 @@ net::Awaitable<bool> Attempt::transact_over(Lane& lane, const Route& route, Dial
     co_return true;
 }
 
-void Attempt::defer_suspended(Lane& lane, const Ordinals& pending) {
-    mail::Disposition why = lane.congestion.reason();
-    why.text = "delivery temporarily suspended: " + why.text;
-    if (lane.congestion.state() == Congestion::State::Paused) {
-        not_before_ = lane.congestion.next_attempt();
-    }
-    defer_all(lane, pending, why, std::nullopt, depot_.error_log);
+void Attempt::defer_blocked(const Way& way, const Ordinals& pending) {
+    const auto ruling = depot_.keeper.accounts().rule(way.login.account, depot_.clock.now());
+    if (ruling.trouble == nullptr) return;  // Repaired this instant; it is tried again soon.
+    mail::Disposition why;
+    why.kind = Kind::Deferred;
+    why.status = ruling.trouble->status;
+    why.text = "delivery temporarily suspended: " + ruling.trouble->reason;
+    defer_all(way.lane, pending, why, std::nullopt, depot_.error_log);
+    wait_if_in_trouble(way, pending);
 }
 
-void Attempt::learn(Lane& lane, const Route& route, const Verdict& verdict) {
-    depot_.learn(lane, route.next_hops, verdict.reach, verdict.disposition);
-    if (lane.congestion.state() == Congestion::State::Paused) {
-        not_before_ = lane.congestion.next_attempt();
-    }
+void Attempt::wait_if_in_trouble(const Way& way, const Ordinals& ordinals) {
+    const auto ruling = depot_.keeper.accounts().rule(way.login.account, depot_.clock.now());
+    if (ruling.standing == Accounts::Standing::Good) return;
+    for (const std::uint32_t ordinal : ordinals) waits_for_[ordinal] = ruling.trouble->account;
 }
 
 void Attempt::cut_off() {

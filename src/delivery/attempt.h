@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -38,16 +39,25 @@ private:
     // Delivering.
     void settle_by_route(const Route&, std::uint32_t ordinal);
     net::Awaitable<void> deliver(Route route, Ordinals pending);
-    net::Awaitable<Dialled> session_for(const Route& route, bool fresh);
+    /// What delivering to one group is about.
+    struct Way {
+        Route route;
+        KnownLogin login;
+        Lane& lane;
+        bool probe = false;  ///< The account is in trouble, and this attempt tries it.
+    };
+    /// A session; without one what is pending has been deferred.
+    net::Awaitable<Dialled> session_for(const Way& way, bool fresh, const Ordinals& pending);
     /// True unless the session turned out to be dead: then nothing has happened.
-    net::Awaitable<bool> transact_over(Lane& lane, const Route& route, Dialled dialled,
-                                       Ordinals& pending);
-    void defer_suspended(Lane&, const Ordinals&);
-    void learn(Lane&, const Route&, const Verdict&);
+    net::Awaitable<bool> transact_over(const Way& way, Dialled dialled, Ordinals& pending);
+    void defer_blocked(const Way&, const Ordinals&);
+    void wait_if_in_trouble(const Way&, const Ordinals&);
 
     // Ending.
     net::Awaitable<void> settle_part();
     net::Awaitable<void> conclude_all();
+    std::optional<Account> common_wait(const std::vector<queue::Outcome>&) const;
+    WallTime patience(const AccountTrouble&, WallTime now) const;
     net::Awaitable<bool> add_report(queue::Settlement& settlement, message::ReportKind kind,
                                     std::vector<message::ReportedRecipient> recipients);
 
@@ -64,7 +74,7 @@ private:
     Stations stations_;
     std::vector<queue::Outcome> outcomes_;  // Not settled yet.
     Ordinals relayed_without_dsn_;
-    WallTime not_before_;  // Of a pause: the earliest sense in trying again.
+    std::map<std::uint32_t, Account> waits_for_;  // Deferred until an account is repaired.
     std::vector<std::pair<Notice, mail::QueueId>> notices_;
 
     TransactionMarks marks_;

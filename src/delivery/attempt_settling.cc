@@ -52,14 +52,29 @@ net::Awaitable<void> Attempt::settle_part() {
 net::Awaitable<void> Attempt::conclude_all() {
     concluding_ = true;
     const WallTime now = depot_.clock.now();
+    const std::optional<Account> waits_for = common_wait(outcomes_);
+    const AccountTrouble* trouble = waits_for ? depot_.keeper.accounts().find(*waits_for) : nullptr;
+    // Trouble with the account is not trouble with the mail. That the smarthost cannot be reached
+    // is, in the end.
+    const bool never_expires = trouble != nullptr && trouble->trouble != Trouble::Unreachable;
     Conclusion end =
         conclude(lease_, std::exchange(outcomes_, {}), relayed_without_dsn_, depot_.options.retry,
-                 depot_.ages.now_for(lease_.arrival), depot_.gate.no_expiry_until);
+                 depot_.ages.now_for(lease_.arrival),
+                 never_expires ? WallTime::max() : depot_.gate.no_expiry_until);
     if (end.expired) {
         depot_.qmgr_log.info(expired_line(lease_.id, lease_.envelope.reverse_path, lease_.expire));
     }
     for (const std::uint32_t ordinal : end.dead) {
         depot_.qmgr_log.warning(dead_line(lease_.id, recipient(ordinal).recipient));
+    }
+
+    if (!end.dead.empty()) {
+        Alert alert;
+        alert.state = "dead-mail";
+        alert.account = "the queue";
+        alert.reason = lease_.id.str() + " can be neither delivered nor returned";
+        alert.since = now;
+        depot_.keeper.raise(alert);
     }
 
     queue::Settlement settlement;
@@ -78,13 +93,53 @@ net::Awaitable<void> Attempt::conclude_all() {
     queue::Backoff backoff;
     backoff.minimal = depot_.options.retry.minimal_backoff;
     backoff.maximal = depot_.options.retry.maximal_backoff;
-    settlement.next_attempt =
-        not_before_ > now ? not_before_ : queue::next_attempt(lease_.arrival, now, backoff);
+    settlement.next_attempt = queue::next_attempt(lease_.arrival, now, backoff);
+    // Looked up again: reports took their time.
+    trouble = waits_for ? depot_.keeper.accounts().find(*waits_for) : nullptr;
+    if (trouble != nullptr) {
+        settlement.waits_for = waits_for->key();
+        settlement.next_attempt = patience(*trouble, now);
+    } else if (waits_for) {
+        settlement.next_attempt = now;
+    }
+    const bool waits = !settlement.waits_for.empty();
     const queue::Settled settled = co_await depot_.settler.settle(std::move(settlement), lease_.id);
+    if (waits) depot_.keeper.waiting_recorded(*waits_for);
     for (const auto& [notice, id] : notices_) {
         depot_.bounce_log.info(notice_line(lease_.id, notice, id));
     }
     if (settled.removed) depot_.qmgr_log.info(removed_line(lease_.id));
+}
+
+// The account that all who are still to be tried wait for; none if some wait for their time alone.
+std::optional<Account> Attempt::common_wait(const std::vector<queue::Outcome>& outcomes) const {
+    std::optional<Account> common;
+    for (const queue::Outcome& one : outcomes) {
+        if (one.disposition.kind != Kind::Deferred) continue;
+        const auto found = waits_for_.find(one.ordinal);
+        if (found == waits_for_.end()) return std::nullopt;
+        if (common && common->key() != found->second.key()) return std::nullopt;
+        common = found->second;
+    }
+    return common;
+}
+
+// When to look at waiting mail although its account is still in trouble.
+WallTime Attempt::patience(const AccountTrouble& trouble, WallTime now) const {
+    const RetryOptions& retry = depot_.options.retry;
+    WallTime until = now + std::chrono::years(10);
+    const auto notice_at = lease_.arrival + retry.delay_warning_time;
+    const bool notice_due = retry.delay_warning_time.count() > 0 && !lease_.delay_reported &&
+                            !lease_.envelope.reverse_path.is_null() && notice_at > now;
+    if (notice_due) until = std::min<WallTime>(until, notice_at);
+    if (trouble.trouble == Trouble::Unreachable) {
+        const auto lifetime =
+            lease_.envelope.reverse_path.is_null()
+                ? std::min(retry.bounce_queue_lifetime, retry.maximal_queue_lifetime)
+                : retry.maximal_queue_lifetime;
+        until = std::min<WallTime>(until, lease_.arrival + lifetime);
+    }
+    return until;
 }
 
 // False if there is something to report and it could not be.

@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "core/ascii.h"
 #include "core/log.h"
-#include "delivery/known_answers.h"
 
 namespace postrider::delivery {
 
@@ -25,6 +23,11 @@ Verdict deferred(EnhancedStatus status, std::string text, Reach reach) {
 Verdict bounced(EnhancedStatus status, std::string text, Reach reach) {
     Verdict verdict = deferred(status, std::move(text), reach);
     verdict.disposition.kind = Disposition::Kind::Bounced;
+    return verdict;
+}
+
+Verdict of(queue::Trouble trouble, Verdict verdict) {
+    verdict.trouble = trouble;
     return verdict;
 }
 
@@ -118,55 +121,72 @@ Reach reach_of_refusal(Stage stage, const smtp::Reply& reply) {
     return stage == Stage::Rcpt ? Reach::Recipient : Reach::Message;
 }
 
-// The mailbox of the account is full, so it may not send: not the recipient's mailbox, which is
-// not known yet at MAIL.
-bool is_over_quota_at_mail(Stage stage, const smtp::Reply& reply) {
-    if (stage != Stage::Mail || (reply.code != 552 && reply.code != 452)) return false;
-    if (reply.status() == EnhancedStatus(5, 2, 2) || reply.status() == EnhancedStatus(4, 2, 2)) {
-        return true;
+Reach reach_of(KnownAnswer::Meaning meaning, Reach otherwise) {
+    switch (meaning) {
+        case KnownAnswer::Meaning::Login:
+        case KnownAnswer::Meaning::Quota:
+            return Reach::Account;
+        case KnownAnswer::Meaning::Destination:
+            return Reach::Destination;
+        case KnownAnswer::Meaning::Defer:
+        case KnownAnswer::Meaning::AsItSays:
+            break;
     }
-    const std::string text = ascii_lowercase(smtp::log_text(reply));
-    return text.find("quota") != std::string::npos;
+    return otherwise;
 }
 
-Verdict refused_in_transaction(Stage stage, const smtp::Reply& reply, const Peer& peer) {
+queue::Trouble trouble_of(KnownAnswer::Meaning meaning, queue::Trouble otherwise) {
+    if (meaning == KnownAnswer::Meaning::Login) return queue::Trouble::LoginRefused;
+    if (meaning == KnownAnswer::Meaning::Quota) return queue::Trouble::QuotaReached;
+    return otherwise;
+}
+
+Verdict refused_in_transaction(Stage stage, const smtp::Reply& reply, const Peer& peer,
+                               KnownAnswer::Meaning meaning) {
     const EnhancedStatus status = reply.status_or_generic();
-    if (reply.is_transient() || reply.is_permanent()) {
-        if (find_account_trouble(reply) || is_over_quota_at_mail(stage, reply)) {
-            return deferred(softened(status), said(stage, reply, peer), Reach::Account);
-        }
-        if (reply.is_permanent()) {
-            return bounced(status, said(stage, reply, peer), reach_of_refusal(stage, reply));
-        }
-        return deferred(status, said(stage, reply, peer), reach_of_refusal(stage, reply));
+    const Reach reach = reach_of_refusal(stage, reply);
+    if (!reply.is_transient() && !reply.is_permanent()) {
+        // A success where none can be, or a code of no class: who is out of step must not decide
+        // about mail. Postfix bounces here; doubt means deferred.
+        return deferred({4, 5, 0}, "Protocol error: " + said(stage, reply, peer), Reach::Session);
     }
-    // A success where none can be, or a code of no class: who is out of step must not decide about
-    // mail. Postfix bounces here; doubt means deferred.
-    return deferred({4, 5, 0}, "Protocol error: " + said(stage, reply, peer), Reach::Session);
+    if (meaning != KnownAnswer::Meaning::AsItSays) {
+        return of(trouble_of(meaning, queue::Trouble::Unreachable),
+                  deferred(softened(status), said(stage, reply, peer), reach_of(meaning, reach)));
+    }
+    if (reply.is_permanent()) return bounced(status, said(stage, reply, peer), reach);
+    return deferred(status, said(stage, reply, peer), reach);
 }
 
-Verdict refused(Stage stage, const smtp::Reply& reply, const Peer& peer) {
+Verdict refused(Stage stage, const smtp::Reply& reply, const Peer& peer,
+                KnownAnswer::Meaning meaning) {
+    // Before the login it is one address that does not want us.
+    const bool another_may_do = meaning == KnownAnswer::Meaning::Destination;
     const EnhancedStatus status = softened(reply.status_or_generic());
     switch (stage) {
         case Stage::StartTls:
-            return deferred(status,
-                            fmt::format("TLS is required, but host {} refused to start TLS: {}",
-                                        peer.name(), smtp::log_text(reply)),
-                            Reach::Session);
+            return of(queue::Trouble::TlsRefused,
+                      deferred(status,
+                               fmt::format("TLS is required, but host {} refused to start TLS: {}",
+                                           peer.name(), smtp::log_text(reply)),
+                               Reach::Session));
         case Stage::Auth:
-            return deferred(status,
-                            fmt::format("SASL authentication failed; server {} said: {}",
-                                        peer.name(), joined_by_question_mark(reply)),
-                            Reach::Account);
+            return of(trouble_of(meaning, queue::Trouble::LoginRefused),
+                      deferred(status,
+                               fmt::format("SASL authentication failed; server {} said: {}",
+                                           peer.name(), joined_by_question_mark(reply)),
+                               reach_of(meaning, Reach::Account)));
         case Stage::Connect:
         case Stage::Greeting:
         case Stage::Ehlo:
         case Stage::Helo:
         case Stage::Tls:
-            return deferred(status,
-                            fmt::format("host {} refused to talk to me: {}", peer.name(),
-                                        smtp::log_text(reply)),
-                            Reach::Session);
+            return of(
+                trouble_of(meaning, queue::Trouble::Unreachable),
+                deferred(status,
+                         fmt::format("host {} refused to talk to me: {}", peer.name(),
+                                     smtp::log_text(reply)),
+                         another_may_do ? Reach::Session : reach_of(meaning, Reach::Session)));
         case Stage::Mail:
         case Stage::Rcpt:
         case Stage::Data:
@@ -174,7 +194,7 @@ Verdict refused(Stage stage, const smtp::Reply& reply, const Peer& peer) {
         case Stage::EndOfData:
         case Stage::Rset:
         case Stage::Quit:
-            return refused_in_transaction(stage, reply, peer);
+            return refused_in_transaction(stage, reply, peer, meaning);
     }
     return local_trouble("unexpected reply");
 }
@@ -189,8 +209,13 @@ std::string Peer::with_port() const {
     return fmt::format("{}[{}]:{}", host, address, port);
 }
 
-Verdict classify(Stage stage, const smtp::Reply& reply, const Peer& peer) {
-    Verdict verdict = refused(stage, reply, peer);
+Verdict classify(Stage stage, const smtp::Reply& reply, const Peer& peer,
+                 const KnownAnswers* answers) {
+    static const KnownAnswers kOurs;
+    const KnownAnswer* known = (answers != nullptr ? *answers : kOurs).find(stage, reply);
+    Verdict verdict = refused(stage, reply, peer,
+                              known != nullptr ? known->meaning : KnownAnswer::Meaning::AsItSays);
+    if (known != nullptr) verdict.advice = known->advice;
     verdict.disposition.remote_mta = peer.host;
     verdict.disposition.diagnostic = smtp::log_text(reply);
     return verdict;
@@ -240,36 +265,38 @@ Verdict lookup_failure(const Error& error, bool is_relayhost) {
 }
 
 Verdict tls_failure(TlsTrouble trouble, const Peer& peer) {
+    Verdict verdict = local_trouble("TLS");
     switch (trouble) {
         case TlsTrouble::NotOffered:
-            return deferred(
+            verdict = deferred(
                 {4, 7, 4},
                 fmt::format("TLS is required, but was not offered by host {}", peer.name()),
                 Reach::Session);
+            break;
         case TlsTrouble::Handshake:
-            return deferred({4, 7, 5}, "Cannot start TLS: handshake failure", Reach::Session);
+            verdict = deferred({4, 7, 5}, "Cannot start TLS: handshake failure", Reach::Session);
+            break;
         case TlsTrouble::NotVerified:
-            return deferred({4, 7, 5}, "Server certificate not verified", Reach::Session);
+            verdict = deferred({4, 7, 5}, "Server certificate not verified", Reach::Session);
+            break;
         case TlsTrouble::Configuration:
-            return deferred({4, 7, 5}, "client TLS configuration problem", Reach::Destination);
+            verdict = deferred({4, 7, 5}, "client TLS configuration problem", Reach::Destination);
+            break;
     }
-    return local_trouble("TLS");
+    return of(queue::Trouble::TlsRefused, std::move(verdict));
 }
 
 Verdict no_common_mechanism(const Peer& peer, bool offered_any) {
-    if (!offered_any) {
-        return deferred(
-            {4, 7, 0},
-            fmt::format("SASL authentication failed: server {} offered no compatible "
-                        "authentication mechanisms for this type of connection security",
-                        peer.name()),
-            Reach::Account);
-    }
-    return deferred({4, 7, 0},
-                    fmt::format("SASL authentication failed; cannot authenticate to server {}: no "
-                                "mechanism available",
-                                peer.name()),
-                    Reach::Account);
+    const std::string text =
+        offered_any ? fmt::format(
+                          "SASL authentication failed; cannot authenticate to server {}: no "
+                          "mechanism available",
+                          peer.name())
+                    : fmt::format(
+                          "SASL authentication failed: server {} offered no compatible "
+                          "authentication mechanisms for this type of connection security",
+                          peer.name());
+    return of(queue::Trouble::LoginRefused, deferred({4, 7, 0}, text, Reach::Account));
 }
 
 Verdict too_big(std::uint64_t size, std::uint64_t limit, const Peer& peer) {

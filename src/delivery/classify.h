@@ -6,7 +6,9 @@
 #include <string_view>
 
 #include "core/result.h"
+#include "delivery/known_answers.h"
 #include "mail/disposition.h"
+#include "queue/account.h"
 #include "smtp/reply.h"
 
 namespace postrider::delivery {
@@ -21,24 +23,6 @@ struct Peer {
     std::string with_port() const;  ///< `host[address]:port`
 };
 
-/// Where in the dialogue something happened.
-enum class Stage : std::uint8_t {
-    Connect,
-    Greeting,
-    Ehlo,
-    Helo,
-    StartTls,
-    Tls,
-    Auth,
-    Mail,
-    Rcpt,
-    Data,
-    Content,
-    EndOfData,
-    Rset,
-    Quit,
-};
-
 /// How far trouble reaches, from one recipient to everything.
 enum class Reach : std::uint8_t {
     Recipient,
@@ -51,10 +35,13 @@ enum class Reach : std::uint8_t {
 struct Verdict {
     mail::Disposition disposition;
     Reach reach = Reach::Message;
+    queue::Trouble trouble = queue::Trouble::Unreachable;  ///< Of Session, Destination, Account.
+    std::string advice;  ///< What a person can do about it; may be empty.
 };
 
 /// A reply that is no success at this stage. Deferred whenever in doubt.
-Verdict classify(Stage, const smtp::Reply&, const Peer&);
+/// `answers` may be null: our own, then. Whatever they say, a refusal of AUTH bounces nothing.
+Verdict classify(Stage, const smtp::Reply&, const Peer&, const KnownAnswers* answers = nullptr);
 
 /// The connection failed at this stage, or did not come about.
 Verdict classify(Stage, const Error&, const Peer&);

@@ -128,7 +128,8 @@ INSTANTIATE_TEST_SUITE_P(
             Reach::Account,
             "host smtp.example.net[192.0.2.7] said: 550 5.7.1 Email quota exceeded (in reply to "
             "end of DATA command)"},
-        Row{Stage::EndOfData, 421, "4.7.0 Try again later", Kind::Deferred, "4.7.0", Reach::Account,
+        Row{Stage::EndOfData, 421, "4.7.0 Try again later", Kind::Deferred, "4.7.0",
+            Reach::Destination,
             "host smtp.example.net[192.0.2.7] said: 421 4.7.0 Try again later (in reply to end "
             "of DATA command)"}));
 

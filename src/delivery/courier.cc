@@ -24,19 +24,6 @@ constexpr auto kSleepOfConnections = 60s;
 // Mail that came of age without a network is tried for so long before it is returned.
 constexpr std::chrono::seconds kTrialAfterOutage = 1h;
 
-DestinationStatus::State shown(const Lane& lane) {
-    if (lane.out_of_reach) return DestinationStatus::State::Offline;
-    switch (lane.congestion.state()) {
-        case Congestion::State::Ready:
-            return DestinationStatus::State::Ready;
-        case Congestion::State::Suspended:
-            return DestinationStatus::State::Suspended;
-        case Congestion::State::Paused:
-            return DestinationStatus::State::Paused;
-    }
-    return DestinationStatus::State::Ready;
-}
-
 }  // namespace
 
 struct Courier::State {
@@ -50,8 +37,10 @@ struct Courier::State {
     std::set<Attempt*> attempts;
     net::Event attempt_ended, run_ended;
     bool running = false;
+    bool taken_up = false;  // The accounts, as the last process left them.
 
     net::Awaitable<void> run();
+    net::Awaitable<MonotonicTime> look();
     net::Awaitable<MonotonicTime> take_due();
     net::Awaitable<void> attend(queue::Lease lease);
     net::Awaitable<void> warm_up(std::string next_hops);
@@ -59,6 +48,10 @@ struct Courier::State {
     net::Awaitable<void> make_all_due();
     void retry_all();
     bool must_finish() const;
+    void look_again() {
+        depot.lanes.wake_all();
+        depot.due.set();
+    }
 };
 
 net::Awaitable<void> Courier::State::run() {
@@ -66,7 +59,7 @@ net::Awaitable<void> Courier::State::run() {
     depot.tasks.spawn(depot.connections.retire_idle(), "idle connections");
     while (!depot.gate.stopping) {
         depot.due.reset();
-        const MonotonicTime wake = co_await take_due();
+        const MonotonicTime wake = co_await look();
         if (depot.gate.stopping) break;
         const auto waited = co_await depot.due.wait(wake);
         if (!waited && waited.error().code == ErrorCode::Cancelled) break;
@@ -75,7 +68,25 @@ net::Awaitable<void> Courier::State::run() {
     run_ended.set();
 }
 
-// Starts what is due, as far as there is room. Returns when to look again, unless told earlier.
+// Returns when to look again, unless told earlier.
+net::Awaitable<MonotonicTime> Courier::State::look() {
+    if (!taken_up) {
+        // Without it, logins that have been refused would be tried again.
+        const auto known = co_await depot.keeper.take_up();
+        if (!known) {
+            depot.qmgr_log.warning(known.error().message);
+            co_return depot.clock.monotonic() + kQueueTroublePause;
+        }
+        taken_up = true;
+    }
+    const WallTime probe = co_await depot.keeper.probe_due();
+    const MonotonicTime wake = co_await take_due();
+    const Duration away =
+        std::clamp<Duration>(probe - depot.clock.now(), Duration(10ms), Duration(kSleepMax));
+    co_return std::min<MonotonicTime>(wake, depot.clock.monotonic() + away);
+}
+
+// Starts what is due, as far as there is room.
 net::Awaitable<MonotonicTime> Courier::State::take_due() {
     const Clock& clock = depot.clock;
     const std::size_t room_max = depot.options.active_message_max;
@@ -113,15 +124,21 @@ net::Awaitable<void> Courier::State::attend(queue::Lease lease) {
 
 net::Awaitable<void> Courier::State::warm_up(std::string next_hops) {
     Lane& lane = depot.lanes.to(next_hops);
-    DialRequest request(next_hops, true);
-    Dialled dialled = co_await depot.connections.dial(std::move(request));
-    lane.warming = false;
-    if (dialled.session) {
-        lane.congestion.connected();
-        const mail::Address nobody;
-        depot.connections.give_back(next_hops, nobody, std::move(dialled.session));
-    } else if (dialled.trouble.reach == Reach::Account) {
-        depot.learn(lane, next_hops, Reach::Account, dialled.trouble.disposition);
+    const mail::Address nobody;
+    const KnownLogin login = depot.logins.find(next_hops, nobody);
+    const WallTime begun = depot.clock.now();
+    {
+        LoginTurns::Pass pass(depot.login_turns, login.account, false);
+        DialRequest request(next_hops, true);
+        request.gate = &pass;
+        Dialled dialled = co_await depot.connections.dial(std::move(request));
+        lane.warming = false;
+        if (dialled.session) {
+            lane.congestion.connected();
+            depot.connections.give_back(next_hops, nobody, std::move(dialled.session));
+        } else if (dialled.trouble.reach == Reach::Account && !pass.was_barred()) {
+            depot.learn_from_dialling(lane, login, dialled.trouble, begun);
+        }
     }
     // Other trouble is the first message's to meet and to report.
     lane.wake_all();
@@ -134,10 +151,10 @@ net::Awaitable<void> Courier::State::make_all_due() {
 
 // Another network may do what the last one did not.
 void Courier::State::retry_all() {
-    const WallTime now = depot.clock.now();
     depot.gate.no_expiry_until =
-        now + std::min(kTrialAfterOutage, depot.options.retry.maximal_queue_lifetime);
-    for (auto& [name, lane] : depot.lanes) lane->congestion.end_suspension(now);
+        depot.clock.now() + std::min(kTrialAfterOutage, depot.options.retry.maximal_queue_lifetime);
+    depot.keeper.try_now(false);
+    look_again();
     depot.tasks.spawn(make_all_due(), "retry after a change of the network");
 }
 
@@ -158,14 +175,6 @@ net::Awaitable<void> Courier::State::stop() {
         attempt_ended.reset();
         const auto waited = co_await attempt_ended.wait(deadline);
         if (!waited) break;
-    }
-    // A stop, or a reload, is how a repaired account is made known: its mail is due at once.
-    const bool paused = std::any_of(depot.lanes.begin(), depot.lanes.end(), [](const auto& named) {
-        return named.second->congestion.state() == Congestion::State::Paused;
-    });
-    if (paused) {
-        const auto flushed = co_await depot.queue.flush(std::nullopt);
-        if (!flushed) depot.qmgr_log.warning(flushed.error().message);
     }
     depot.connections.retire_all();
     co_await depot.tasks.join(std::min(deadline, clock.monotonic() + 1s));
@@ -196,29 +205,50 @@ void Courier::warm() {
         !next_hops.empty() && !depot.gate.stopping && !depot.options.session.sender_dependent_auth;
     if (!possible) return;
     Lane& lane = depot.lanes.to(next_hops);
-    const bool needed = !lane.warming && !lane.out_of_reach &&
+    const mail::Address nobody;
+    const Account& account = depot.logins.find(next_hops, nobody).account;
+    const auto ruling = depot.keeper.accounts().rule(account, depot.clock.now());
+    const bool needed = state_->taken_up && !lane.warming && !lane.out_of_reach &&
                         depot.connections.idle(next_hops) == 0 && lane.congestion.running() == 0 &&
-                        lane.congestion.admits(depot.clock.now());
+                        ruling.standing == Accounts::Standing::Good;
     if (!needed) return;
     lane.warming = true;
     depot.tasks.spawn(state_->warm_up(next_hops), "warm connection");
 }
 
 void Courier::flush() {
-    Depot& depot = state_->depot;
-    for (auto& [name, lane] : depot.lanes) {
-        lane->congestion.flush(depot.clock.now());
-        lane->wake_all();
-    }
-    depot.due.set();
+    state_->depot.keeper.try_now(true);
+    state_->look_again();
+}
+
+void Courier::pause(const std::string& next_hops) {
+    state_->depot.keeper.pause(next_hops.empty() ? relayhost() : ascii_lowercase(next_hops));
+    state_->look_again();
+}
+
+void Courier::resume(const std::string& next_hops) {
+    state_->depot.keeper.resume(ascii_lowercase(next_hops));
+    state_->look_again();
+}
+
+std::string Courier::relayhost() const {
+    return ascii_lowercase(state_->depot.options.route.relayhost);
+}
+
+void Courier::on_alert(Alarm alarm) {
+    state_->depot.keeper.on_alert(std::move(alarm));
+}
+
+std::vector<queue::AccountTrouble> Courier::troubles() const {
+    return state_->depot.keeper.accounts().all();
 }
 
 void Courier::network_changed(bool gain) {
     Depot& depot = state_->depot;
-    const auto in_trouble = [](const auto& named) {
-        return named.second->out_of_reach || named.second->troubled;
-    };
-    const bool helps = gain && std::any_of(depot.lanes.begin(), depot.lanes.end(), in_trouble);
+    const bool was_out_of_reach =
+        std::any_of(depot.lanes.begin(), depot.lanes.end(),
+                    [](const auto& named) { return named.second->out_of_reach; });
+    const bool helps = gain && (was_out_of_reach || depot.keeper.accounts().network_may_help());
     if (gain) {
         ++depot.gate.network_gains;
         // Over the network of before, which may be gone without a farewell.
@@ -249,14 +279,7 @@ std::vector<DestinationStatus> Courier::status() const {
     for (const auto& [name, lane] : depot.lanes) {
         DestinationStatus status;
         status.next_hops = name;
-        status.state = shown(*lane);
-        if (status.state == DestinationStatus::State::Offline) {
-            status.reason = "network unreachable, waiting for the network";
-        } else if (status.state != DestinationStatus::State::Ready) {
-            status.reason = lane->congestion.reason().text;
-        }
-        status.since = lane->congestion.since();
-        status.next_attempt = lane->congestion.next_attempt();
+        status.offline = lane->out_of_reach;
         status.window = lane->congestion.window();
         status.sessions = lane->congestion.running();
         status.idle = depot.connections.idle(name);

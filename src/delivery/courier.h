@@ -11,6 +11,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "delivery/account_keeper.h"
 #include "delivery/options.h"
 #include "delivery/session.h"
 #include "net/stream.h"
@@ -20,17 +21,8 @@ namespace postrider::delivery {
 
 /// How one destination fares, for operators.
 struct DestinationStatus {
-    enum class State : std::uint8_t {
-        Ready,      ///< Mail flows, or would.
-        Suspended,  ///< It did not answer or refused us; tried again at `next_attempt`.
-        Paused,     ///< Account trouble: a person should look.
-        Offline,    ///< There is no network to reach it over; tried when there is one again.
-    };
     std::string next_hops;
-    State state = State::Ready;
-    std::string reason;  ///< Empty when ready.
-    WallTime since;      ///< Of the present state.
-    WallTime next_attempt;
+    bool offline = false;     ///< There is no network to reach it over; tried when there is one.
     unsigned window = 0;      ///< Transactions allowed at once.
     unsigned sessions = 0;    ///< Transactions under way.
     std::size_t idle = 0;     ///< Warm connections.
@@ -43,7 +35,7 @@ struct DestinationStatus {
 /// Takes due mail from the queue, sends it through the dialler's sessions, settles it.
 ///
 ///   lease --> route --> wait for a slot of the destination --> session --> transaction --> settle
-///                            (suspended: deferred at once)
+///                            (account in trouble: waits for it)
 ///
 /// Belongs to the network thread. Sleeps until mail is due or wake() is called: nothing polls.
 class Courier {
@@ -60,22 +52,33 @@ public:
     void wake();
     /// A client begins to hand mail over: opens a connection to the relayhost, if none is warm.
     void warm();
-    /// Forgets suspensions and pauses: every destination is tried again now. The network is back,
-    /// or the operator says so (then also queue::Queue::flush).
+    /// An operator says so: every account in trouble is tried now, by one message (for the others
+    /// see queue::Queue::flush).
     void flush();
     /// The network has changed: Dialler::can_reach() is asked anew. Mail for what is out of reach
-    /// waits, without an attempt, and does not expire. A `gain` (a way out is back, or another one
-    /// is there) ends suspensions, though not account trouble, and makes their mail due now.
+    /// waits, without an attempt, and does not expire. After a `gain` (a way out is back, or
+    /// another one is there) smarthosts that could not be reached are tried now; logins that were
+    /// refused are not.
     void network_changed(bool gain);
     /// The machine was asleep for so long: connections are taken for dead, and all is tried again.
     void resumed(Duration asleep);
+    /// Mail for these next hops, as relayhost is written, waits until resume(); it is taken in as
+    /// ever. Empty: the relayhost.
+    void pause(const std::string& next_hops);
+    /// Ends a pause; other trouble is tried now. Empty: everywhere.
+    void resume(const std::string& next_hops);
+    /// Set once, before run().
+    void on_alert(Alarm alarm);
     /// Starts nothing new; transactions whose end of data has been sent get stop_grace to be
     /// answered and settled, the others are cut off at once. Returns when run() has ended.
     net::Awaitable<void> stop();
 
     std::vector<DestinationStatus> status() const;
+    std::vector<queue::AccountTrouble> troubles() const;
 
 private:
+    std::string relayhost() const;
+
     struct State;
     std::unique_ptr<State> state_;
 };

@@ -1,8 +1,6 @@
 #include "delivery/depot.h"
 
-#include <chrono>
-
-#include <fmt/format.h>
+#include <algorithm>
 
 namespace postrider::delivery {
 
@@ -20,7 +18,10 @@ Depot::Depot(const Options& what, const Maps& maps, queue::Queue& from, Dialler&
       tasks(on, log.named("qmgr")),
       due(on),
       ages(time),
-      lanes(options, dialler, gate, clock, on),
+      logins(options, maps),
+      keeper(options, queue, router, logins, clock, tasks, qmgr_log),
+      login_turns(options, keeper.accounts(), gate, clock, on),
+      lanes(options, dialler, keeper.accounts(), gate, clock, on),
       connections(options, dialler, clock, gate, tasks, on),
       settler(queue, gate, clock, on, qmgr_log,
               [this] {
@@ -29,35 +30,46 @@ Depot::Depot(const Options& what, const Maps& maps, queue::Queue& from, Dialler&
               }),
       reporter(options, queue, clock, bounce_log) {}
 
-void Depot::learn(Lane& lane, const std::string& next_hops, Reach reach,
-                  const mail::Disposition& trouble) {
-    const WallTime now = clock.now();
-    switch (reach) {
+void Depot::learn_from_dialling(Lane& lane, const KnownLogin& login, const Verdict& trouble,
+                                WallTime begun) {
+    // A name that does not exist is settled per message, not by waiting.
+    if (trouble.disposition.kind != mail::Disposition::Kind::Deferred) return;
+    // Where other sessions work, one more was too many; that alone is no trouble of the smarthost.
+    const bool others_work = lane.congestion.running() > 0 && trouble.reach < Reach::Account;
+    if (lane.congestion.failed() || !others_work) {
+        lane.congestion.give_up();
+        keeper.failed(login, trouble, begun);
+        lane.wake_all();
+    }
+    lane.wake_next();
+}
+
+void Depot::learn_from_transaction(Lane& lane, const KnownLogin& login, const Outcomes& outcomes,
+                                   WallTime ready, WallTime begun) {
+    const Verdict& verdict = outcomes.trouble;
+    switch (verdict.reach) {
         case Reach::Recipient:
-        case Reach::Message:
-            lane.troubled = false;
-            if (lane.congestion.succeeded(now)) {
-                qmgr_log.info(fmt::format("{}: the account works again, mail flows", next_hops));
-            }
+        case Reach::Message: {
+            lane.congestion.succeeded();
+            Proof proof;
+            proof.begun = begun;
+            proof.logged_in = ready;
+            proof.sent = std::any_of(
+                outcomes.settled.begin(), outcomes.settled.end(), [](const queue::Outcome& one) {
+                    return one.disposition.kind == mail::Disposition::Kind::Sent;
+                });
+            keeper.worked(login.account, proof);
             break;
+        }
         case Reach::Session:
         case Reach::Destination:
-            // A name that does not exist is settled per message, not by waiting.
-            if (trouble.kind != mail::Disposition::Kind::Deferred) break;
-            lane.troubled = true;
-            lane.congestion.failed(trouble, now);
+            if (lane.congestion.failed()) keeper.failed(login, verdict, begun);
             break;
         case Reach::Account:
-            if (lane.congestion.pause(trouble, now)) {
-                qmgr_log.warning(fmt::format(
-                    "{}: account trouble, all its mail waits; next attempt in {} s: {}", next_hops,
-                    std::chrono::ceil<std::chrono::seconds>(lane.congestion.next_attempt() - now)
-                        .count(),
-                    trouble.text));
-            }
+            keeper.failed(login, verdict, begun);
             break;
     }
-    if (lane.congestion.state() == Congestion::State::Ready) {
+    if (keeper.accounts().rule(login.account, clock.now()).standing == Accounts::Standing::Good) {
         lane.wake_next();
     } else {
         lane.wake_all();

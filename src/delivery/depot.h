@@ -7,14 +7,17 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "delivery/account_keeper.h"
 #include "delivery/ages.h"
 #include "delivery/connections.h"
 #include "delivery/lane.h"
-#include "delivery/queue_content.h"
+#include "delivery/logins.h"
 #include "delivery/options.h"
+#include "delivery/queue_content.h"
 #include "delivery/reporter.h"
 #include "delivery/route.h"
 #include "delivery/settler.h"
+#include "delivery/transaction.h"
 #include "net/event.h"
 #include "net/task_group.h"
 #include "queue/queue.h"
@@ -37,13 +40,20 @@ struct Depot {
     Gate gate;
     Ages ages;
     Larder larder;
+    LoginBook logins;
+    AccountKeeper keeper;
+    LoginTurns login_turns;
     Lanes lanes;
     Connections connections;
     Settler settler;
     Reporter reporter;
 
-    /// What a session, or the lack of one, says about its destination.
-    void learn(Lane&, const std::string& next_hops, Reach, const mail::Disposition& trouble);
+    /// There is no session; the attempt to get one began at `begun`.
+    void learn_from_dialling(Lane&, const KnownLogin&, const Verdict&, WallTime begun);
+    /// What a transaction that began at `begun`, over a session logged in at `ready`, says beyond
+    /// its own message.
+    void learn_from_transaction(Lane&, const KnownLogin&, const Outcomes&, WallTime ready,
+                                WallTime begun);
 };
 
 }  // namespace postrider::delivery

@@ -132,7 +132,7 @@ net::Awaitable<std::optional<Verdict>> Handshake::run(std::unique_ptr<net::Strea
         if (auto trouble = co_await start_tls()) co_return trouble;
     }
     if (login && options_.sasl_auth_enable && capabilities_.auth) {
-        if (auto trouble = co_await authenticate(*login)) co_return trouble;
+        if (auto trouble = co_await log_in(*login)) co_return trouble;
     }
     channel_->watch();
     co_return std::nullopt;
@@ -142,7 +142,8 @@ net::Awaitable<Handshake::Trouble> Handshake::greet() {
     channel_->expect(1);
     const auto greeting = co_await channel_->receive(after(options_.timeouts.helo));
     if (!greeting) co_return lost(Stage::Greeting, greeting.error());
-    if (greeting->code != 220) co_return classify(Stage::Greeting, *greeting, peer_);
+    if (greeting->code != 220)
+        co_return classify(Stage::Greeting, *greeting, peer_, options_.known_answers.get());
     esmtp_greeting_ = mentions_esmtp(*greeting);
     co_return std::nullopt;
 }
@@ -154,7 +155,8 @@ net::Awaitable<Handshake::Trouble> Handshake::hello() {
         if (!command) co_return local_trouble(command.error().message);
         const auto reply = co_await exchange(*channel_, *command, after(options_.timeouts.helo));
         if (!reply) co_return lost(Stage::Ehlo, reply.error());
-        if (reply->code == 421) co_return classify(Stage::Ehlo, *reply, peer_);
+        if (reply->code == 421)
+            co_return classify(Stage::Ehlo, *reply, peer_, options_.known_answers.get());
         if (reply->is_positive()) {
             capabilities_ = smtp::parse_capabilities(*reply, options_.discarded_keywords);
             const std::string discarded = options_.discarded_keywords.log_text();
@@ -166,7 +168,8 @@ net::Awaitable<Handshake::Trouble> Handshake::hello() {
         if (!command) co_return local_trouble(command.error().message);
         const auto reply = co_await exchange(*channel_, *command, after(options_.timeouts.helo));
         if (!reply) co_return lost(Stage::Helo, reply.error());
-        if (!reply->is_positive()) co_return classify(Stage::Helo, *reply, peer_);
+        if (!reply->is_positive())
+            co_return classify(Stage::Helo, *reply, peer_, options_.known_answers.get());
         capabilities_ = smtp::plain_capabilities(*reply);
     }
     // Only where others deliver to us: on other ports we may well talk to ourselves in a test.
@@ -192,7 +195,8 @@ net::Awaitable<Handshake::Trouble> Handshake::start_tls() {
         co_await exchange(*channel_, smtp::kStartTlsCommand, after(options_.timeouts.starttls));
     if (!reply) co_return lost(Stage::StartTls, reply.error());
     if (reply->code != 220) {
-        if (required) co_return classify(Stage::StartTls, *reply, peer_);
+        if (required)
+            co_return classify(Stage::StartTls, *reply, peer_, options_.known_answers.get());
         co_return std::nullopt;
     }
     auto stream = channel_->release();
@@ -226,6 +230,14 @@ net::Awaitable<Handshake::Trouble> Handshake::encrypt(std::unique_ptr<net::Strea
     tls_stream_ = secured->get();
     channel_ = std::make_unique<StreamChannel>(*std::move(secured), executor_);
     co_return std::nullopt;
+}
+
+net::Awaitable<Handshake::Trouble> Handshake::log_in(const Login& login) {
+    if (gate_ != nullptr) {
+        auto barred = co_await gate_->enter();
+        if (barred) co_return barred;
+    }
+    co_return co_await authenticate(login);
 }
 
 net::Awaitable<Handshake::Trouble> Handshake::authenticate(const Login& login) {
@@ -277,7 +289,8 @@ net::Awaitable<Handshake::Trouble> Handshake::authenticate(const Login& login) {
         if (!step) {
             trouble = lost(Stage::Auth, step.error());
         } else if (step->kind == sasl::Exchange::Step::Kind::Refused) {
-            trouble = classify(Stage::Auth, without_secrets(*reply, sent, login), peer_);
+            trouble = classify(Stage::Auth, without_secrets(*reply, sent, login), peer_,
+                               options_.known_answers.get());
         } else if (step->kind == sasl::Exchange::Step::Kind::Succeeded) {
             break;
         } else {

@@ -39,6 +39,8 @@ public:
     /// A channel that reads all the time, and what the server offers; or what went wrong.
     net::Awaitable<std::optional<Verdict>> run(std::unique_ptr<net::Stream> stream,
                                                std::optional<Login> login);
+    /// To be asked before AUTH; before run().
+    void set_gate(LoginGate* gate) { gate_ = gate; }
     std::unique_ptr<Channel> take_channel() { return std::move(channel_); }
     const smtp::Capabilities& capabilities() const { return capabilities_; }
 
@@ -48,6 +50,7 @@ private:
     net::Awaitable<Trouble> hello();
     net::Awaitable<Trouble> start_tls();
     net::Awaitable<Trouble> encrypt(std::unique_ptr<net::Stream> stream);
+    net::Awaitable<Trouble> log_in(const Login&);
     net::Awaitable<Trouble> authenticate(const Login&);
     Trouble lost(Stage, const Error&) const;
     std::string with_id(std::string_view text) const;
@@ -64,6 +67,7 @@ private:
     std::string queue_id_;
     std::unique_ptr<StreamChannel> channel_;
     smtp::Capabilities capabilities_;
+    LoginGate* gate_ = nullptr;
     bool encrypted_ = false;
     bool verified_ = false;
     bool esmtp_greeting_ = false;

@@ -1,77 +1,127 @@
 #include "delivery/known_answers.h"
 
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
 #include "core/ascii.h"
+#include "core/log.h"
+#include "mail/disposition.h"
 
 namespace postrider::delivery {
 
 namespace {
 
-constexpr std::string_view kRfc4954 = "RFC 4954 6";
-constexpr std::string_view kGmail = "Gmail: support.google.com/a/answer/3726730";
-constexpr std::string_view kGmailRelay = "Gmail relay: support.google.com/a/answer/2956491";
-constexpr std::string_view kMicrosoft =
-    "Exchange Online: learn.microsoft.com, Non-delivery reports in Exchange Online";
-constexpr std::string_view kSes = "Amazon SES: docs.aws.amazon.com/ses, SMTP response codes";
-constexpr std::string_view kSendGrid = "SendGrid: docs.sendgrid.com, SMTP errors";
-constexpr std::string_view kCommon = "wording seen at several providers";
+using Meaning = KnownAnswer::Meaning;
 
-// A row must not catch what a message or a recipient is to blame for: a phrase is needed wherever
-// the status alone also stands for content or for the other side's mailbox.
-constexpr KnownAnswer kAnswers[] = {
-    // Authentication asked for or withdrawn in the middle of a session.
-    {530, "", "", kRfc4954},
-    {534, "", "", kRfc4954},
-    {535, "", "", kRfc4954},
-    {538, "", "", kRfc4954},
-    {0, "5.7.8", "", kRfc4954},
-    {0, "5.7.9", "authentication", kRfc4954},
-    {0, "5.7.30", "", kMicrosoft},
-    {0, "5.7.57", "", kMicrosoft},
-    {0, "5.7.139", "", kMicrosoft},
-    {0, "", "authentication required", kCommon},
+constexpr std::size_t kRowsMax = 10000;
+constexpr char kBuiltIn[] =
+#include "known_answers_text.inc"
+    ;
 
-    // Quotas and rates of the sending account.
-    {550, "5.4.5", "", kGmail},
-    {0, "4.7.0", "", kGmail},
-    {452, "4.5.3", "your message has exceeded the daily", kGmail},
-    {0, "5.7.1", "sending limit", kGmailRelay},
-    {0, "5.7.1", "quota exceeded", kGmailRelay},
-    {0, "5.7.1", "rate limit", kGmailRelay},
-    {0, "5.7.0", "sending limit", kGmailRelay},
-    {0, "", "daily user sending limit", kGmail},
-    {0, "", "daily sending quota", kGmail},
-    {0, "", "relay sending limit", kGmailRelay},
-    {0, "", "daily smtp relay limit", kGmailRelay},
-    {0, "5.1.8", "bad outbound sender", kMicrosoft},
-    {0, "5.7.705", "", kMicrosoft},
-    {0, "5.7.708", "", kMicrosoft},
-    {0, "4.3.2", "limit exceeded", kMicrosoft},
-    {0, "", "outboundspamexception", kMicrosoft},
-    {0, "", "submission quota exceeded", kMicrosoft},
-    {454, "", "throttling failure", kSes},
-    {0, "", "maximum sending rate exceeded", kSes},
-    {0, "", "daily message quota exceeded", kSes},
-    {0, "", "sending paused for this account", kSes},
-    {0, "", "maximum credits exceeded", kSendGrid},
-    {0, "", "hourly limit", kCommon},
-    {0, "", "daily limit", kCommon},
-    {0, "", "too many messages sent", kCommon},
-    {0, "", "exceeded the maximum number of messages", kCommon},
-    {0, "", "messages per hour", kCommon},
-    {0, "", "sending quota", kCommon},
-    {0, "", "account is suspended", kCommon},
-    {0, "", "account has been suspended", kCommon},
+constexpr std::string_view kStages[] = {"any", "connect", "auth", "mail", "rcpt", "data", "end"};
+constexpr std::pair<std::string_view, Meaning> kMeanings[] = {
+    {"login", Meaning::Login},
+    {"quota", Meaning::Quota},
+    {"destination", Meaning::Destination},
+    {"defer", Meaning::Defer},
+    {"as-it-says", Meaning::AsItSays},
 };
 
-bool contains_ignoring_case(std::string_view text, std::string_view phrase) {
-    for (std::size_t at = 0; at + phrase.size() <= text.size(); ++at) {
-        if (equals_ignoring_case(text.substr(at, phrase.size()), phrase)) return true;
+std::string_view name_of(Stage stage) {
+    switch (stage) {
+        case Stage::Connect:
+        case Stage::Greeting:
+        case Stage::Ehlo:
+        case Stage::Helo:
+        case Stage::StartTls:
+        case Stage::Tls:
+            return "connect";
+        case Stage::Auth:
+            return "auth";
+        case Stage::Mail:
+            return "mail";
+        case Stage::Rcpt:
+            return "rcpt";
+        case Stage::Data:
+        case Stage::Content:
+            return "data";
+        case Stage::EndOfData:
+        case Stage::Rset:
+        case Stage::Quit:
+            return "end";
+    }
+    return "";
+}
+
+bool is_white(char c) {
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
+std::string_view next_word(std::string_view& line) {
+    while (!line.empty() && is_white(line.front())) line.remove_prefix(1);
+    std::size_t end = 0;
+    while (end < line.size() && !is_white(line[end])) ++end;
+    const std::string_view word = line.substr(0, end);
+    line.remove_prefix(end);
+    return word;
+}
+
+bool is_code(std::string_view word) {
+    return word.size() == 3 && std::all_of(word.begin(), word.end(), [](char c) {
+               return c == 'x' || (c >= '0' && c <= '9');
+           });
+}
+
+// Nothing if the row is right.
+std::string parse_row(std::string_view line, KnownAnswer& row) {
+    row.stage = next_word(line);
+    if (std::find(std::begin(kStages), std::end(kStages), row.stage) == std::end(kStages)) {
+        return fmt::format("\"{}\" is no stage: any, connect, auth, mail, rcpt, data or end",
+                           printable(row.stage));
+    }
+    row.code = next_word(line);
+    if (!is_code(row.code)) {
+        return fmt::format("\"{}\" is no reply code, such as 550 or 5xx", printable(row.code));
+    }
+    row.status = next_word(line);
+    if (row.status != "*" && !mail::parse_status(row.status)) {
+        return fmt::format("\"{}\" is no enhanced status, such as 5.4.5 or *",
+                           printable(row.status));
+    }
+    const std::string_view word = next_word(line);
+    const auto meaning = std::find_if(std::begin(kMeanings), std::end(kMeanings),
+                                      [&](const auto& known) { return known.first == word; });
+    if (meaning == std::end(kMeanings)) {
+        return fmt::format("\"{}\" is no meaning: login, quota, destination, defer or as-it-says",
+                           printable(word));
+    }
+    row.meaning = meaning->second;
+    while (!line.empty() && is_white(line.front())) line.remove_prefix(1);
+    const std::size_t end = line.empty() ? std::string_view::npos : line.find('/', 1);
+    if (line.empty() || line.front() != '/' || end == std::string_view::npos) {
+        return "expected /words/ behind the meaning; // fits every text";
+    }
+    row.words = line.substr(1, end - 1);
+    line.remove_prefix(end + 1);
+    while (!line.empty() && is_white(line.front())) line.remove_prefix(1);
+    while (!line.empty() && is_white(line.back())) line.remove_suffix(1);
+    row.advice = printable(line);
+    return "";
+}
+
+bool contains_ignoring_case(std::string_view text, std::string_view words) {
+    for (std::size_t at = 0; at + words.size() <= text.size(); ++at) {
+        if (equals_ignoring_case(text.substr(at, words.size()), words)) return true;
     }
     return false;
 }
 
 // The words behind the status codes, over all lines: a phrase may be broken over two of them.
-std::string words(const smtp::Reply& reply) {
+std::string words_of(const smtp::Reply& reply) {
     std::string text;
     for (const std::string& line : reply.lines) {
         if (!text.empty()) text += ' ';
@@ -80,20 +130,68 @@ std::string words(const smtp::Reply& reply) {
     return text;
 }
 
-}  // namespace
-
-std::span<const KnownAnswer> known_answers() {
-    return kAnswers;
+bool fits_code(std::string_view pattern, int code) {
+    const std::array<char, 3> digits{static_cast<char>('0' + code / 100 % 10),
+                                     static_cast<char>('0' + code / 10 % 10),
+                                     static_cast<char>('0' + code % 10)};
+    for (std::size_t i = 0; i < digits.size(); ++i) {
+        if (pattern[i] != 'x' && pattern[i] != digits[i]) return false;
+    }
+    return true;
 }
 
-const KnownAnswer* find_account_trouble(const smtp::Reply& reply) {
+}  // namespace
+
+std::string_view KnownAnswers::built_in() {
+    return std::string_view(kBuiltIn, sizeof kBuiltIn - 1);
+}
+
+KnownAnswers::KnownAnswers() {
+    const auto read = append("etc/known_answers", built_in());
+    POSTRIDER_CHECK(read.has_value());
+}
+
+Result<KnownAnswers> KnownAnswers::parse(std::string_view name, std::string_view text) {
+    KnownAnswers all;
+    std::vector<KnownAnswer> own = std::exchange(all.rows_, {});
+    if (auto read = all.append(name, text); !read) return Unexpected(std::move(read).error());
+    for (KnownAnswer& row : own) all.rows_.push_back(std::move(row));
+    return all;
+}
+
+Result<void> KnownAnswers::append(std::string_view name, std::string_view text) {
+    int number = 0;
+    while (!text.empty()) {
+        ++number;
+        const std::size_t end = text.find('\n');
+        std::string_view line = text.substr(0, end);
+        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+        std::string_view rest = line;
+        const std::string_view first = next_word(rest);
+        if (first.empty() || first.front() == '#') continue;
+        KnownAnswer row;
+        std::string wrong = parse_row(line, row);
+        if (wrong.empty() && rows_.size() >= kRowsMax) {
+            wrong = fmt::format("more than {} rows", kRowsMax);
+        }
+        if (!wrong.empty()) {
+            return Unexpected(ErrorCode::Invalid,
+                              fmt::format("{}, line {}: {}", name, number, wrong));
+        }
+        rows_.push_back(std::move(row));
+    }
+    return {};
+}
+
+const KnownAnswer* KnownAnswers::find(Stage stage, const smtp::Reply& reply) const {
     const auto status = reply.status();
     const std::string status_text = status ? mail::to_string(*status) : std::string{};
-    const std::string text = words(reply);
-    for (const KnownAnswer& row : kAnswers) {
-        if (row.code != 0 && row.code != reply.code) continue;
-        if (!row.status.empty() && row.status != status_text) continue;
-        if (!row.phrase.empty() && !contains_ignoring_case(text, row.phrase)) continue;
+    const std::string text = words_of(reply);
+    for (const KnownAnswer& row : rows_) {
+        if (row.stage != "any" && row.stage != name_of(stage)) continue;
+        if (!fits_code(row.code, reply.code)) continue;
+        if (row.status != "*" && row.status != status_text) continue;
+        if (!row.words.empty() && !contains_ignoring_case(text, row.words)) continue;
         return &row;
     }
     return nullptr;

@@ -11,28 +11,31 @@ constexpr auto kLookAgain = 600s;
 
 }  // namespace
 
-Lane::Lane(const Options& options, const Gate& gate, const Clock& clock,
+Lane::Lane(const Options& options, const Accounts& accounts, const Gate& gate, const Clock& clock,
            boost::asio::any_io_executor executor)
-    : congestion(options.concurrency, options.retry, clock.now()),
+    : congestion(options.concurrency),
+      accounts_(accounts),
       gate_(gate),
       clock_(clock),
       executor_(std::move(executor)) {}
 
-net::Awaitable<Admission> Lane::admit() {
+net::Awaitable<Admission> Lane::admit(const Account& account) {
     net::Event turn(executor_);
     bool queued = false;
     Admission admission = Admission::Stopping;
     while (!gate_.stopping) {
         const bool first = waiting_.empty() || waiting_.front() == &turn;
-        if (!out_of_reach && congestion.suspended(clock_.now()) != nullptr) {
-            admission = Admission::Suspended;
+        const auto ruling = accounts_.rule(account, clock_.now());
+        if (!out_of_reach && ruling.standing == Accounts::Standing::Blocked) {
+            admission = Admission::Blocked;
             break;
         }
         // R6: while outcomes cannot be recorded, nothing new is sent.
         const bool may_send = gate_.unsettled == 0 && !out_of_reach;
-        if (first && may_send && congestion.admits(clock_.now())) {
+        if (first && may_send && congestion.admits()) {
             congestion.started();
-            admission = Admission::Go;
+            admission =
+                ruling.standing == Accounts::Standing::Probe ? Admission::Probe : Admission::Go;
             break;
         }
         if (!queued) waiting_.push_back(&turn);
@@ -75,7 +78,7 @@ void Lane::wake_all() {
 Lane& Lanes::to(const std::string& next_hops) {
     auto& found = lanes_[next_hops];
     if (!found) {
-        found = std::make_unique<Lane>(options_, gate_, clock_, executor_);
+        found = std::make_unique<Lane>(options_, accounts_, gate_, clock_, executor_);
         found->out_of_reach = !dialler_.can_reach(next_hops);
     }
     return *found;

@@ -11,6 +11,7 @@
 #include <boost/asio/any_io_executor.hpp>
 
 #include "core/clock.h"
+#include "delivery/accounts.h"
 #include "delivery/congestion.h"
 #include "delivery/options.h"
 #include "delivery/session.h"
@@ -29,16 +30,21 @@ struct Gate {
     WallTime no_expiry_until{};
 };
 
-enum class Admission : std::uint8_t { Go, Suspended, Stopping };
+enum class Admission : std::uint8_t {
+    Go,
+    Probe,    ///< Go; the account is in trouble, and this is the one that tries.
+    Blocked,  ///< The account is in trouble.
+    Stopping,
+};
 
 /// The attempts for one destination pass here, in order of arrival.
 class Lane {
 public:
     /// The references must outlive it.
-    Lane(const Options&, const Gate&, const Clock&, boost::asio::any_io_executor);
+    Lane(const Options&, const Accounts&, const Gate&, const Clock&, boost::asio::any_io_executor);
 
-    /// Waits for a turn. Go must be followed by release().
-    net::Awaitable<Admission> admit();
+    /// Waits for a turn. Go and Probe must be followed by release().
+    net::Awaitable<Admission> admit(const Account& account);
     void release();
     /// Waits while a connection is being made without mail: it is nearly as good as a warm one, and
     /// if its login is refused, another would be too.
@@ -50,7 +56,6 @@ public:
     std::size_t waiting() const { return waiting_.size(); }
 
     Congestion congestion;
-    bool troubled = false;      ///< The last that was heard of the destination is a failure.
     bool out_of_reach = false;  ///< No network: mail waits, and nothing is held against it.
     bool warming = false;
     // Recipients, since the start of the program.
@@ -59,6 +64,7 @@ public:
     std::uint64_t bounced = 0;
 
 private:
+    const Accounts& accounts_;
     const Gate& gate_;
     const Clock& clock_;
     boost::asio::any_io_executor executor_;
@@ -69,10 +75,11 @@ private:
 /// The lanes of a courier, by next hops; one is made when it is first asked for.
 class Lanes {
 public:
-    Lanes(const Options& options, const Dialler& dialler, const Gate& gate, const Clock& clock,
-          boost::asio::any_io_executor executor)
+    Lanes(const Options& options, const Dialler& dialler, const Accounts& accounts,
+          const Gate& gate, const Clock& clock, boost::asio::any_io_executor executor)
         : options_(options),
           dialler_(dialler),
+          accounts_(accounts),
           gate_(gate),
           clock_(clock),
           executor_(std::move(executor)) {}
@@ -88,6 +95,7 @@ public:
 private:
     const Options& options_;
     const Dialler& dialler_;
+    const Accounts& accounts_;
     const Gate& gate_;
     const Clock& clock_;
     boost::asio::any_io_executor executor_;

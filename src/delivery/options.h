@@ -5,11 +5,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "delivery/destination.h"
+#include "delivery/known_answers.h"
 #include "sasl/mechanism.h"
 #include "sasl/security_options.h"
 #include "smtp/capabilities.h"
@@ -47,17 +49,19 @@ struct RouteOptions {
 struct SessionOptions {
     std::string helo_name;  ///< smtp_helo_name, else myhostname.
     std::string myhostname;
-    bool always_send_ehlo = true;                ///< smtp_always_send_ehlo
-    bool tls_wrappermode = false;                ///< smtp_tls_wrappermode: implicit TLS.
-    bool sasl_auth_enable = false;               ///< smtp_sasl_auth_enable
-    bool sender_dependent_auth = false;          ///< smtp_sender_dependent_authentication
-    char password_delimiter = ':';               ///< smtp_sasl_password_result_delimiter
-    sasl::MechanismFilter mechanism_filter;      ///< smtp_sasl_mechanism_filter
-    sasl::SecurityOptions security;              ///< smtp_sasl_security_options
-    sasl::SecurityOptions tls_security;          ///< smtp_sasl_tls_security_options
-    sasl::SecurityOptions verified_security;     ///< smtp_sasl_tls_verified_security_options
-    smtp::DiscardedKeywords discarded_keywords;  ///< smtp_discard_ehlo_keywords
-    std::size_t address_limit = 5;               ///< smtp_mx_address_limit
+    bool always_send_ehlo = true;                       ///< smtp_always_send_ehlo
+    bool tls_wrappermode = false;                       ///< smtp_tls_wrappermode: implicit TLS.
+    bool sasl_auth_enable = false;                      ///< smtp_sasl_auth_enable
+    bool sender_dependent_auth = false;                 ///< smtp_sender_dependent_authentication
+    char password_delimiter = ':';                      ///< smtp_sasl_password_result_delimiter
+    sasl::MechanismFilter mechanism_filter;             ///< smtp_sasl_mechanism_filter
+    sasl::SecurityOptions security;                     ///< smtp_sasl_security_options
+    sasl::SecurityOptions tls_security;                 ///< smtp_sasl_tls_security_options
+    sasl::SecurityOptions verified_security;            ///< smtp_sasl_tls_verified_security_options
+    smtp::DiscardedKeywords discarded_keywords;         ///< smtp_discard_ehlo_keywords
+    std::size_t address_limit = 5;                      ///< smtp_mx_address_limit
+    std::shared_ptr<const KnownAnswers> known_answers;  ///< Null: our own.
+    unsigned logins_per_minute = 60;  ///< smtp_login_rate_limit, for each account.
     Timeouts timeouts;
 };
 
@@ -67,6 +71,7 @@ struct TransactionOptions {
     std::size_t line_length_limit = 998;  ///< smtp_line_length_limit
     bool disable_mime_output_conversion = false;
     bool send_dummy_mail_auth = false;
+    std::shared_ptr<const KnownAnswers> known_answers;  ///< Null: our own.
     Timeouts timeouts;
 };
 

@@ -21,16 +21,27 @@ struct Session {
     smtp::Capabilities capabilities;
     Peer peer;
     MonotonicTime opened;
-    WallTime ready;     ///< When MAIL could be said for the first time.
-    unsigned uses = 0;  ///< Transactions begun.
+    WallTime ready;            ///< When MAIL could be said for the first time.
+    unsigned uses = 0;         ///< Transactions begun.
+    MonotonicTime last_heard;  ///< The end of the latest transaction.
+};
+
+/// Logins one after the other: a refusal is met once, not once for each connection.
+class LoginGate {
+public:
+    virtual ~LoginGate() = default;
+    /// Waits for the turn, which lasts until the gate goes. Nothing if AUTH may be said now, else
+    /// why not. May be asked for one address after the other.
+    virtual net::Awaitable<std::optional<Verdict>> enter() = 0;
 };
 
 /// What is wanted: by value, as it lives in coroutines.
 struct DialRequest {
     std::string next_hops;  ///< As relayhost is written.
     bool is_relayhost = true;
-    mail::Address sender;  ///< For sender-dependent authentication; may be null.
-    std::string queue_id;  ///< For log lines; empty when no message waits for it yet.
+    mail::Address sender;       ///< For sender-dependent authentication; may be null.
+    std::string queue_id;       ///< For log lines; empty when no message waits for it yet.
+    LoginGate* gate = nullptr;  ///< Asked before AUTH. Outlives the dialling.
 
     DialRequest() = default;
     DialRequest(std::string hops, bool relayhost)

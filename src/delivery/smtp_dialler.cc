@@ -156,6 +156,7 @@ net::Awaitable<Dialled> SmtpDialler::converse(std::unique_ptr<net::Stream> strea
     }
     Handshake handshake(options_.session, *choice, tls_, executor_, clock_, log_, peer, hop.host,
                         request.queue_id);
+    handshake.set_gate(request.gate);
     auto trouble = co_await handshake.run(std::move(stream), *std::move(login));
     auto channel = handshake.take_channel();
     if (trouble) {

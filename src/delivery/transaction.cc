@@ -18,6 +18,8 @@ namespace {
 // Chunks sent ahead of their replies: enough to keep a long line full, few enough that a refusal
 // in the middle wastes little.
 constexpr unsigned kChunksAhead = 4;
+// A connection that answered so lately is still there, as far as anybody can know.
+constexpr auto kTrustedFor = std::chrono::seconds(1);
 
 struct Addressee {
     explicit Addressee(const queue::QueuedRecipient& who) : queued(&who) {}
@@ -68,6 +70,7 @@ private:
     // The phases. Each returns false when the dialogue cannot go on; everything is settled then.
     net::Awaitable<bool> say_in_one_flight();
     net::Awaitable<bool> say_one_by_one();
+    net::Awaitable<bool> say_envelope_first();
     net::Awaitable<bool> hear_envelope();
     net::Awaitable<void> finish_data(bool asked);
     net::Awaitable<void> send_content();
@@ -106,6 +109,7 @@ private:
     std::vector<std::string> rcpt_commands_;  // In the order of addressees_.
     Outcomes outcomes_;
     unsigned heard_ = 0;
+    bool was_idle_ = false;
     bool broken_ = false;         // The session cannot be used any more.
     bool mail_accepted_ = false;  // A transaction is open at the server.
 
@@ -125,7 +129,9 @@ net::Awaitable<Outcomes> Dialogue::run(const std::vector<std::uint32_t>& ordinal
         }
     }
     ++session_.uses;
+    was_idle_ = session_.uses > 1 && clock_.monotonic() - session_.last_heard >= kTrustedFor;
     outcomes_.reusable = true;
+    outcomes_.trouble.reach = Reach::Recipient;
     if (offers_.size_max && *offers_.size_max > 0 && lease_.size > *offers_.size_max) {
         settle_rest(too_big(lease_.size, *offers_.size_max, session_.peer));
         co_return std::move(outcomes_);
@@ -176,6 +182,7 @@ net::Awaitable<bool> Dialogue::say_in_one_flight() {
 
     const bool chunked = offers_.chunking;
     make_encoder(chunked);
+    if (chunked && was_idle_) co_return co_await say_envelope_first();
     if (chunked) {
         if (!co_await read_next()) co_return false;
         flight += smtp::bdat_command(outgoing_.size(), complete_);
@@ -191,6 +198,27 @@ net::Awaitable<bool> Dialogue::say_in_one_flight() {
     } else {
         co_await finish_data(true);
     }
+    co_return true;
+}
+
+// The server may have closed a connection that was idle, and its farewell be on its way. If the end
+// of the content had gone out by then, nobody could tell whether the message was taken.
+net::Awaitable<bool> Dialogue::say_envelope_first() {
+    std::string flight = mail_command_;
+    for (const std::string& command : rcpt_commands_) flight += command;
+    const auto replies = static_cast<unsigned>(addressees_.size()) + 1;
+    if (!co_await send(flight, replies, Stage::Mail, options_.timeouts.mail)) co_return false;
+    if (!co_await hear_envelope()) co_return false;
+    if (!any_accepted()) {
+        co_await abandon();
+        co_return true;
+    }
+    if (!co_await read_next()) co_return false;
+    const std::string chunk = smtp::bdat_command(outgoing_.size(), complete_) + outgoing_;
+    marks_.committing = complete_;
+    const Stage stage = complete_ ? Stage::EndOfData : Stage::Content;
+    if (!co_await send(chunk, 1, stage, options_.timeouts.data_xfer)) co_return false;
+    co_await finish_chunks();
     co_return true;
 }
 
@@ -356,6 +384,8 @@ net::Awaitable<bool> Dialogue::read_next() {
 
 net::Awaitable<bool> Dialogue::send(std::string_view bytes, unsigned replies, Stage stage,
                                     std::chrono::seconds timeout) {
+    // Known to be closed: nothing of this goes out.
+    if (!session_.channel->is_open()) marks_.committing = false;
     auto sent = co_await session_.channel->send(bytes, replies, after(timeout));
     if (!sent) lose(stage, sent.error());
     co_return sent.has_value();
@@ -375,7 +405,8 @@ net::Awaitable<std::optional<smtp::Reply>> Dialogue::hear(Stage stage,
 void Dialogue::judge_mail(const smtp::Reply& reply) {
     mail_accepted_ = reply.is_positive();
     if (mail_accepted_) return;
-    const Verdict verdict = classify(Stage::Mail, reply, session_.peer);
+    const Verdict verdict =
+        classify(Stage::Mail, reply, session_.peer, options_.known_answers.get());
     settle_rest(verdict);
 }
 
@@ -391,7 +422,8 @@ void Dialogue::judge_recipient(Addressee& addressee, const smtp::Reply& reply) {
         outcomes_.left_over.push_back(addressee.queued->ordinal);
         return;
     }
-    const Verdict verdict = classify(Stage::Rcpt, reply, session_.peer);
+    const Verdict verdict =
+        classify(Stage::Rcpt, reply, session_.peer, options_.known_answers.get());
     note(verdict);
     settle(addressee, verdict.disposition);
     if (reply.code == 421 || verdict.reach == Reach::Session) settle_rest(verdict);
@@ -406,7 +438,7 @@ void Dialogue::judge_accepted(Stage stage, const smtp::Reply& reply) {
         }
         return;
     }
-    settle_rest(classify(stage, reply, session_.peer), true);
+    settle_rest(classify(stage, reply, session_.peer, options_.known_answers.get()), true);
 }
 
 void Dialogue::settle(Addressee& addressee, mail::Disposition disposition) {
@@ -430,16 +462,15 @@ void Dialogue::note(const Verdict& verdict) {
     if (verdict.reach == Reach::Session || verdict.reach == Reach::Destination || closing) {
         broken_ = true;
     }
-    if (verdict.reach <= outcomes_.reach) return;
-    outcomes_.reach = verdict.reach;
-    if (verdict.reach > Reach::Message) outcomes_.trouble = verdict.disposition;
+    if (verdict.reach > outcomes_.trouble.reach) outcomes_.trouble = verdict;
 }
 
-// The connection is gone. If it had been idle before and never said a word, that happened while it
-// was idle, and nobody is to blame.
+// The connection is gone. If it had been used before and never said a word since, that happened
+// meanwhile, and nobody is to blame -- unless the end of the content is out: then the message may
+// have arrived all the same (P3).
 void Dialogue::lose(Stage stage, const Error& error) {
     broken_ = true;
-    const bool unheard = heard_ == 0 && session_.uses > 1;
+    const bool unheard = heard_ == 0 && session_.uses > 1 && !marks_.committing;
     if (unheard && error.code == ErrorCode::Connection) {
         outcomes_.stale = true;
         return;
@@ -463,6 +494,7 @@ net::Awaitable<Outcomes> transact(Session& session, const queue::Lease& lease,
                                   const Clock& clock, const Log& log, TransactionMarks& marks) {
     Dialogue dialogue(session, lease, content, options, clock, log, marks);
     auto outcomes = co_await dialogue.run(recipients);
+    session.last_heard = clock.monotonic();
     marks.committing = false;
     co_return outcomes;
 }

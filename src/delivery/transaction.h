@@ -30,22 +30,22 @@ struct Outcomes {
     /// Not asked, or refused because the transaction was full: to be tried in another one at once.
     std::vector<std::uint32_t> left_over;
     /// The widest trouble met, for whoever schedules. Recipient and Message concern nobody else.
-    Reach reach = Reach::Recipient;
-    /// What it was, when the reach is wider than a message.
-    mail::Disposition trouble;
+    Verdict trouble;
     /// The session can take another transaction.
     bool reusable = false;
-    /// The session had been used before and died without a single reply: nothing has happened, and
-    /// another session should be tried at once. Nobody is settled.
+    /// The session had been used before and died without a single reply, and before the end of the
+    /// content went out: nothing has happened, and another session should be tried at once. Nobody
+    /// is settled.
     bool stale = false;
 };
 
 /// Runs one transaction for `recipients` (ordinals of the lease, at most
 /// TransactionOptions::recipient_limit). Never fails: every trouble is somebody's disposition.
 ///
-/// Round trips: with CHUNKING and PIPELINING one, for content of one piece; with PIPELINING two;
-/// otherwise one for each command. The content's checksum is verified before the end of data goes
-/// out; if it is wrong, the connection is closed instead (R13).
+/// Round trips: with CHUNKING and PIPELINING one, for content of one piece, or two over a session
+/// that was idle; with PIPELINING two; otherwise one for each command. The content's checksum is
+/// verified before the end of data goes out; if it is wrong, the connection is closed instead
+/// (R13).
 ///
 /// `marks.committing` is true while the end of data has been sent and its answer is awaited:
 /// whoever stops the program lets it finish.

@@ -185,7 +185,7 @@ TEST_F(TransactionTest, DefersWhenTheConnectionClosesAfterTheFinalDot) {
               "lost connection with smtp.example.net[192.0.2.7] while sending end of data -- "
               "message may be sent more than once");
     EXPECT_FALSE(outcomes.reusable);
-    EXPECT_EQ(outcomes.reach, Reach::Session);
+    EXPECT_EQ(outcomes.trouble.reach, Reach::Session);
 }
 
 TEST_F(TransactionTest, IsStaleWhenAUsedSessionDiesWithoutAWord) {
@@ -197,6 +197,42 @@ TEST_F(TransactionTest, IsStaleWhenAUsedSessionDiesWithoutAWord) {
     EXPECT_TRUE(outcomes.settled.empty());
 }
 
+// U2, P3: the whole message went out with the first words of the transaction.
+TEST_F(TransactionTest, ALostAnswerMayBeADuplicateThoughTheConnectionHadBeenUsed) {
+    session.uses = 1;
+    session.last_heard = clock.monotonic();
+    session.capabilities.chunking = true;
+
+    const auto outcomes = run({});
+
+    EXPECT_FALSE(outcomes.stale);
+    EXPECT_THAT(of(outcomes, 0).text, testing::HasSubstr("message may be sent more than once"));
+}
+
+// U18: what may have been closed while it was idle is asked before the message is entrusted to it.
+TEST_F(TransactionTest, AnIdleConnectionGetsNoContentBeforeItHasAnswered) {
+    session.uses = 1;
+    session.last_heard = clock.monotonic() - std::chrono::seconds(2);
+    session.capabilities.chunking = true;
+
+    EXPECT_TRUE(run({}).stale);
+    ASSERT_EQ(heard.size(), 1U);
+    EXPECT_THAT(heard[0], testing::Not(testing::HasSubstr("BDAT")));
+}
+
+TEST_F(TransactionTest, AnIdleConnectionThatAnswersGetsTheMessage) {
+    session.uses = 1;
+    session.last_heard = clock.monotonic() - std::chrono::seconds(2);
+    session.capabilities.chunking = true;
+
+    const auto outcomes = run({kOk, kOk, kOk, kQueued});
+
+    EXPECT_EQ(of(outcomes, 0).kind, Kind::Sent);
+    EXPECT_EQ(of(outcomes, 1).kind, Kind::Sent);
+    EXPECT_TRUE(outcomes.reusable);
+    EXPECT_EQ(heard.size(), 2U);
+}
+
 TEST_F(TransactionTest, NeverSendsTheEndOfDamagedContent) {
     lease.checksum ^= 1;
 
@@ -206,7 +242,7 @@ TEST_F(TransactionTest, NeverSendsTheEndOfDamagedContent) {
     EXPECT_EQ(of(outcomes, 0).kind, Kind::Deferred);
     EXPECT_EQ(of(outcomes, 0).status, mail::EnhancedStatus(4, 3, 0));
     EXPECT_FALSE(outcomes.reusable);
-    EXPECT_EQ(outcomes.reach, Reach::Message);
+    EXPECT_EQ(outcomes.trouble.reach, Reach::Message);
 }
 
 TEST_F(TransactionTest, BouncesWhatIsTooBigWithoutAWord) {
@@ -232,14 +268,14 @@ TEST_F(TransactionTest, PausesTheAccountOverAQuota) {
         run({quota, smtp::Reply(503, "no"), smtp::Reply(503, "no"), smtp::Reply(503, "no")});
 
     EXPECT_EQ(of(outcomes, 0).kind, Kind::Deferred);
-    EXPECT_EQ(outcomes.reach, Reach::Account);
+    EXPECT_EQ(outcomes.trouble.reach, Reach::Account);
 }
 
 TEST_F(TransactionTest, StopsAt421AndBlamesTheDestination) {
     const auto outcomes = run({smtp::Reply(421, "4.3.2 shutting down")});
 
     EXPECT_EQ(of(outcomes, 1).kind, Kind::Deferred);
-    EXPECT_EQ(outcomes.reach, Reach::Destination);
+    EXPECT_EQ(outcomes.trouble.reach, Reach::Destination);
     EXPECT_FALSE(outcomes.reusable);
 }
 

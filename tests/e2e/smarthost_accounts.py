@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Trouble with the account or its encryption: the mail waits, the password stays at home."""
 
+import json
 import re
 import subprocess
 import sys
@@ -34,13 +35,19 @@ def refused_login_keeps_all_mail_and_tries_once():
         assert len(re.findall("account trouble", world.log())) == 1, world.log()
         status = world.command("postrider", "status")
         said = status.stdout + status.stderr
-        assert re.search(r"paused", said) and "535 5.7.8" in said, said
+        assert "login refused" in said and "535 5.7.8" in said and "20 messages wait" in said, said
+        # A new process remembers: the same password is not tried again before its time.
+        world.stop()
+        world.start()
+        send(world)
+        world.wait_log(r"status=deferred", count=21)
+        assert auth_attempts(world) == 1, world.dialogue()
         assert "wrong" not in world.log() and "apppassword" not in world.log()
         # The operator mends the password and says so.
         world.password = "apppassword"
         world.write_config()
         world.command("postrider", "reload")
-        world.arrived(20)
+        world.arrived(21)
         world.drained()
 
 
@@ -55,6 +62,74 @@ def flush_tries_a_paused_account_again():
         world.drained()
 
 
+def a_paused_account_takes_mail_in_and_sends_none():
+    with World() as world:
+        world.start()
+        world.command("postrider", "pause")
+        send(world, 3)
+        world.wait_log(r"status=deferred \(delivery temporarily suspended: paused by the operator\)", count=3)
+        assert auth_attempts(world) <= 1, world.dialogue()  # The connection may have been warm already.
+        world.command("postrider", "flush")
+        status = json.loads(world.command("postrider", "status", "-j").stdout)
+        (account,) = status["accounts"]
+        assert account["state"] == "paused" and account["waiting"] == 3, status
+        world.stop()
+        world.start()
+        assert "paused by the operator" in world.command("postrider", "status").stdout
+        world.command("postrider", "resume")
+        world.arrived(3)
+        world.drained()
+        assert json.loads(world.command("postrider", "status", "-j").stdout)["accounts"] == []
+
+
+def what_a_server_says_cannot_speak_to_the_terminal():
+    with World(script="AUTH * 535 5.7.8 \x1b[2Jno\n") as world:
+        world.start()
+        send(world)
+        world.wait_log(r"status=deferred")
+        assert "\x1b" not in world.command("postrider", "status").stdout
+
+
+def a_person_is_told_once_when_it_begins_and_once_when_it_is_over():
+    with World(script="AUTH * x1 535 5.7.8 not now\n") as world:
+        told = world.directory / "told"
+        told.mkdir()
+        told.chmod(0o777)
+        program = world.directory / "alert"
+        program.write_text(f'#!/bin/sh\necho "$#|$1|$2|$3|$4|$SECRET" >> {told}/lines\n')
+        program.chmod(0o755)
+        with open(world.config / "main.cf", "a") as main_cf:
+            main_cf.write(f"alert_command = {program}\n")
+        world.daemon_environment["SECRET"] = "canary"
+        world.start()
+        send(world, 5)
+        world.wait_log(r"status=deferred", count=5)
+        lines = lambda: (told / "lines").read_text().splitlines() if (told / "lines").exists() else []
+        wait_until(lambda: len(lines()) == 1, "an alert", log=world.log)
+        assert re.match(rf"4\|login-refused\|user@gsuite\.domain via \S+\|.*535 5\.7\.8 not now\|\d{{4}}-\d\d-\d\dT\S+Z\|$", lines()[0]), lines()
+        assert "apppassword" not in lines()[0]
+        world.command("postrider", "flush")
+        world.arrived(5)
+        wait_until(lambda: len(lines()) == 2, "its end", log=world.log)
+        assert lines()[1].split("|")[1] == "ok", lines()
+
+
+def an_operators_answers_count_and_wrong_ones_are_refused():
+    with World(main_cf=QUICK, script="RCPT * x1 554 5.7.1 greylisted, come back\n", smarthost_options=["--no", "CHUNKING"]) as world:
+        answers = world.directory / "answers"
+        answers.write_text("# ours\nrcpt 554 * defer /greylisted/ patience\n")
+        with open(world.config / "main.cf", "a") as main_cf:
+            main_cf.write(f"smtp_known_answers_file = {answers}\n")
+        world.start()
+        send(world)
+        world.wait_log(r"dsn=4\.7\.1, status=deferred")
+        world.arrived(1)
+        answers.write_text("rcpt 554 * bounce /greylisted/\n")
+        assert "line 1" in world.command("postrider", "check", check=False).stderr
+        world.command("postrider", "reload")
+        world.wait_log(r'reload -- the old configuration stays in use: .*answers, line 1: "bounce" is no meaning')
+
+
 def exhausted_quota_waits():
     with World(script="MAIL * x1 550-5.4.5 Daily user sending limit exceeded.\\n550 5.4.5 https://support.example - gsmtp\n") as world:
         world.start()
@@ -62,7 +137,7 @@ def exhausted_quota_waits():
         world.wait_log(r"dsn=4\.4\.5, status=deferred \(host localhost\[127\.0\.0\.1\] said: 550-5\.4\.5 Daily user sending limit exceeded\. "
                        r"550 5\.4\.5 https://support\.example - gsmtp \(in reply to MAIL FROM command\)\)$")
         assert "bounced" not in world.log()
-        assert "paused" in world.command("postrider", "status").stdout
+        assert "quota reached" in world.command("postrider", "status").stdout
         world.command("postqueue", "-f")
         world.arrived(1)
 
@@ -205,7 +280,10 @@ def login_is_spoken_where_plain_is_not_offered():
 
 
 if __name__ == "__main__":
-    main(refused_login_keeps_all_mail_and_tries_once, flush_tries_a_paused_account_again, exhausted_quota_waits,
+    main(refused_login_keeps_all_mail_and_tries_once, flush_tries_a_paused_account_again,
+         a_paused_account_takes_mail_in_and_sends_none, what_a_server_says_cannot_speak_to_the_terminal,
+         a_person_is_told_once_when_it_begins_and_once_when_it_is_over,
+         an_operators_answers_count_and_wrong_ones_are_refused, exhausted_quota_waits,
          bad_certificates_get_no_password, encrypt_takes_any_certificate, starttls_with_verification,
          opportunistic_goes_without, stripped_starttls_stops_the_mail, refused_starttls_stops_the_mail,
          words_behind_the_starttls_reply_count_for_nothing, old_protocols_are_not_spoken, cipher_lists_hold,

@@ -45,6 +45,9 @@ inline constexpr Parameter kNoticesRows[] = {
      "50000",
      "Most bytes of a message that a bounce returns; of a larger one it returns the header.",
      {1, 0}},
+    {"alert_command", Path, Served, "",
+     "Program that is run when an account needs a person, and when that is over: PROGRAM state "
+     "account reason since."},
     {"bounce_template_file", Path, Ignored, "", "Custom texts (bounce(5))."},
     {"enable_threaded_bounces", Boolean, Served, "no",
      "Let reports refer to the original message, so that mail programs show them together."},

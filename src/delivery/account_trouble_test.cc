@@ -1,0 +1,215 @@
+// U10: trouble with an account as the whole courier meets it, with a scripted dialler.
+#include <deque>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "delivery/courier.h"
+#include "queue/checksum.h"
+
+namespace postrider::delivery {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+
+constexpr int kCount = 1000;
+
+class PoliteChannel final : public Channel {
+public:
+    net::Awaitable<Result<void>> send(std::string_view bytes, unsigned, MonotonicTime) override {
+        if (bytes.starts_with("MAIL")) {
+            replies_.insert(replies_.end(), {{250, "ok"}, {250, "ok"}, {354, "go"}});
+        } else {
+            replies_.emplace_back(250, "2.0.0 queued");
+        }
+        co_return Result<void>();
+    }
+    net::Awaitable<Result<smtp::Reply>> receive(MonotonicTime) override {
+        if (replies_.empty()) co_return Unexpected(ErrorCode::Connection, "closed");
+        smtp::Reply reply = replies_.front();
+        replies_.pop_front();
+        co_return reply;
+    }
+    void expect(unsigned) override {}
+    bool is_open() const override { return open_; }
+    void close() override { open_ = false; }
+
+private:
+    std::deque<smtp::Reply> replies_;
+    bool open_ = true;
+};
+
+class Gatekeeper final : public Dialler {
+public:
+    net::Awaitable<Dialled> dial(DialRequest request) override {
+        Dialled result;
+        if (request.gate != nullptr) {
+            auto barred = co_await request.gate->enter();
+            if (barred) {
+                result.trouble = *std::move(barred);
+                co_return result;
+            }
+        }
+        ++logins;
+        if (refusing) {
+            result.trouble = classify(Stage::Auth, smtp::Reply(535, "5.7.8 no"), Peer());
+            co_return result;
+        }
+        result.session = std::make_unique<Session>();
+        result.session->channel = std::make_unique<PoliteChannel>();
+        result.session->capabilities.pipelining = true;
+        result.session->peer.host = "smtp.example.net";
+        result.session->opened = MonotonicTime(std::chrono::hours(1));
+        result.session->ready = clock.now();
+        co_return result;
+    }
+    SystemClock clock;
+    int logins = 0;
+    bool refusing = true;
+};
+
+class AccountTroubleTest : public testing::Test {
+protected:
+    AccountTroubleTest() {
+        options.route.relayhost = "[smtp.example.net]:465";
+        options.report.myhostname = "desk.example";
+    }
+
+    void submit(int count) {
+        const std::string content = "Subject: x\r\n\r\nhello\r\n";
+        ASSERT_TRUE(spool->begin());
+        const std::uint64_t first = *spool->reserve(static_cast<std::uint32_t>(count));
+        for (int i = 0; i < count; ++i) {
+            queue::NewMessage message;
+            message.ticket =
+                queue::Ticket::make(first + static_cast<std::uint64_t>(i), clock.now(), false);
+            message.envelope.reverse_path = mail::Address("ann", "far.example");
+            message.envelope.recipients.emplace_back(mail::Address("bob", "corp.example"));
+            message.arrival = clock.now() - age;
+            message.size = content.size();
+            message.content_length = content.size();
+            message.header_length = 14;
+            queue::Checksum checksum;
+            checksum.add(content);
+            message.checksum = checksum.value();
+            ASSERT_TRUE(spool->commit(message, 0, content));
+        }
+        ASSERT_TRUE(spool->commit_transaction());
+    }
+
+    struct Step {
+        std::function<bool()> reached;
+        std::function<void(Courier&)> then;
+    };
+    /// A courier's life: each step is waited for.
+    void live(const std::vector<Step>& steps) {
+        boost::asio::io_context context;
+        auto executor = context.get_executor();
+        queue::Queue queue(std::move(spool), executor, clock, log, queue::Queue::Storage::Inline);
+        Courier courier(options, maps, queue, dialler, clock, executor, log);
+        courier.on_alert([this](const Alert& alert) { alerts.push_back(alert.state); });
+        queue.on_due([&courier] { courier.wake(); });
+        const auto rethrow = [](std::exception_ptr trouble) {
+            if (trouble) std::rethrow_exception(trouble);
+        };
+        boost::asio::co_spawn(context, courier.run(), rethrow);
+        for (const Step& step : steps) {
+            const auto deadline = std::chrono::steady_clock::now() + 60s;
+            while (!step.reached() && std::chrono::steady_clock::now() < deadline) {
+                context.run_one_for(10ms);
+            }
+            EXPECT_TRUE(step.reached());
+            context.run_for(100ms);  // And whatever else follows from it.
+            troubles = courier.troubles();
+            if (step.then) step.then(courier);
+        }
+        boost::asio::co_spawn(context, courier.stop(), rethrow);
+        context.run_for(300ms);
+    }
+
+    int count(std::string_view text) const {
+        int found = 0;
+        for (const std::string& line : sink.lines()) found += line.find(text) != std::string::npos;
+        return found;
+    }
+
+    SystemClock clock;
+    Duration age{0};
+    CapturedLog sink;
+    Log log{sink, "postrider"};
+    Options options;
+    Maps maps;
+    Gatekeeper dialler;
+    std::unique_ptr<queue::Spool> spool = queue::Spool::open_in_memory(clock);
+    std::vector<queue::AccountTrouble> troubles;
+    std::vector<std::string> alerts;
+};
+
+// A thousand messages wait: one login, each message recorded once, one alert; when the operator has
+// repaired it all of them go, and nothing is left of any backoff.
+TEST_F(AccountTroubleTest, AThousandMessagesAreOneLoginAndFlowWhenItIsRepaired) {
+    submit(kCount);
+    const auto all_wait = [this] { return count("status=deferred") >= kCount; };
+    const auto repair = [this](Courier& courier) {
+        EXPECT_EQ(dialler.logins, 1);
+        EXPECT_EQ(count("status=deferred"), kCount);
+        EXPECT_EQ(count("account trouble"), 1);
+        EXPECT_THAT(alerts, ElementsAre("login-refused"));
+        dialler.refusing = false;
+        courier.flush();
+    };
+    const auto all_sent = [this] { return count("status=sent") >= kCount; };
+    live({{all_wait, repair}, {all_sent, {}}});
+    EXPECT_EQ(count("status=sent"), kCount);
+    EXPECT_THAT(alerts, ElementsAre("login-refused", "ok"));
+    EXPECT_TRUE(troubles.empty());
+    EXPECT_LE(dialler.logins, 6) << "a probe, and the window";
+}
+
+TEST_F(AccountTroubleTest, AProbeThatFailsTouchesOneMessageAndTellsNobodyAgain) {
+    submit(50);
+    const auto all_wait = [this] { return count("status=deferred") >= 50; };
+    const auto probe = [](Courier& courier) { courier.flush(); };
+    const auto probed = [this] { return count("status=deferred") >= 51; };
+    live({{all_wait, probe}, {probed, {}}});
+    EXPECT_EQ(dialler.logins, 2);
+    EXPECT_EQ(count("status=deferred"), 51);
+    EXPECT_THAT(alerts, ElementsAre("login-refused"));
+}
+
+TEST_F(AccountTroubleTest, OldMailIsNotReturnedWhileTheAccountIsInTrouble) {
+    age = 24h * 30;
+    submit(3);
+    live({{[this] { return count("status=deferred") >= 3; }, {}}});
+    EXPECT_EQ(count("status=expired"), 0);
+    EXPECT_EQ(count("non-delivery"), 0);
+}
+
+TEST_F(AccountTroubleTest, PausedMailWaitsWithoutALoginAndGoesWhenResumed) {
+    dialler.refusing = false;
+    const auto paused = [](Courier& courier) { courier.pause(""); };
+    const auto wait = [this] {
+        return troubles.empty() || troubles[0].trouble == queue::Trouble::Paused;
+    };
+    live({{wait, paused}, {wait, [](Courier& courier) { courier.resume(""); }}, {wait, {}}});
+    EXPECT_EQ(dialler.logins, 0);
+    EXPECT_TRUE(troubles.empty());
+    EXPECT_TRUE(alerts.empty()) << "the operator knows";
+}
+
+TEST_F(AccountTroubleTest, LoginsAreCountedByTheMinute) {
+    dialler.refusing = false;
+    options.session.logins_per_minute = 3;
+    options.pool.idle_max = 0s;  // Each message needs a connection of its own.
+    submit(10);
+    live({{[this] { return count("status=sent") >= 3; }, {}}});
+    EXPECT_EQ(dialler.logins, 3);
+    EXPECT_EQ(count("status=sent"), 3);
+    EXPECT_EQ(count("status=bounced"), 0);
+}
+
+}  // namespace
+}  // namespace postrider::delivery

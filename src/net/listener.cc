@@ -102,9 +102,11 @@ Result<UniqueFd> listen_unix(const std::filesystem::path& path, mode_t mode) {
 }
 
 struct Listener::Socket {
-    Socket(const asio::any_io_executor& executor_, UniqueFd fd, Timers& timers_, Log log_)
+    Socket(const asio::any_io_executor& executor_, UniqueFd fd, int family_, Timers& timers_,
+           Log log_)
         : executor(executor_),
           descriptor(executor_, fd.release()),
+          family(family_),
           timer(executor_),
           timers(timers_),
           log(std::move(log_)) {
@@ -114,9 +116,12 @@ struct Listener::Socket {
     // A copy of the listening socket is as good a reserve as any, and needs no file system.
     void keep_reserve() { reserve.reset(::fcntl(descriptor.native_handle(), F_DUPFD_CLOEXEC, 0)); }
 
-    UniqueFd take() {
-        return UniqueFd(
-            ::accept4(descriptor.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    UniqueFd take(sockaddr_storage& remote) {
+        socklen_t size = sizeof remote;
+        remote = {};
+        remote.ss_family = static_cast<sa_family_t>(family);
+        return UniqueFd(::accept4(descriptor.native_handle(), reinterpret_cast<sockaddr*>(&remote),
+                                  &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
     }
 
     Awaitable<Result<void>> wait_until_readable() {
@@ -134,8 +139,9 @@ struct Listener::Socket {
             log.warning(system_error("accept connection", error_number).message);
             pause = kShortagePauseMin;
         } else {
+            sockaddr_storage ignored;
             reserve.reset();
-            take();
+            take(ignored);
             keep_reserve();
             pause = std::min(2 * pause, kShortagePauseMax);
         }
@@ -144,6 +150,7 @@ struct Listener::Socket {
 
     asio::any_io_executor executor;
     asio::posix::stream_descriptor descriptor;
+    int family;
     asio::steady_timer timer;
     Timers& timers;
     Log log;
@@ -166,8 +173,15 @@ Result<std::unique_ptr<Listener>> Listener::adopt(asio::any_io_executor executor
     if (flags < 0 || ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) != 0) {
         return Unexpected(system_error("adopt listening socket", errno));
     }
+    int family = AF_UNSPEC;
+    size = sizeof family;
+    if (::getsockopt(fd.get(), SOL_SOCKET, SO_DOMAIN, &family, &size) != 0) {
+        return Unexpected(system_error("adopt listening socket", errno));
+    }
+    if (family != AF_UNIX) set_unbuffered(fd.get());
     try {
-        auto socket = std::make_unique<Socket>(executor, std::move(fd), timers, std::move(log));
+        auto socket =
+            std::make_unique<Socket>(executor, std::move(fd), family, timers, std::move(log));
         return std::unique_ptr<Listener>(new Listener(std::move(socket)));
     } catch (const boost::system::system_error& failure) {
         return Unexpected(operation_error("adopt listening socket", failure.code()));
@@ -179,10 +193,11 @@ Listener::~Listener() = default;
 
 Awaitable<Result<std::unique_ptr<SocketStream>>> Listener::accept() {
     for (;;) {
-        UniqueFd fd = socket_->take();
+        sockaddr_storage remote;
+        UniqueFd fd = socket_->take(remote);
         if (fd) {
             socket_->pause = Duration::zero();
-            co_return SocketStream::adopt(socket_->executor, std::move(fd));
+            co_return SocketStream::adopt_accepted(socket_->executor, std::move(fd), remote);
         }
         const int failure = errno;
         if (concerns_one_client(failure)) continue;

@@ -47,13 +47,6 @@ Endpoint local_endpoint(int fd) {
     return endpoint_of(storage);
 }
 
-Endpoint remote_endpoint(int fd) {
-    sockaddr_storage storage = {};
-    socklen_t size = sizeof storage;
-    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return {};
-    return endpoint_of(storage);
-}
-
 int option(int fd, int name) {
     int value = -1;
     socklen_t size = sizeof value;
@@ -63,7 +56,6 @@ int option(int fd, int name) {
 std::optional<PeerCredentials> credentials_of(int fd) {
     ucred peer = {};
     socklen_t size = sizeof peer;
-    if (option(fd, SO_DOMAIN) != AF_UNIX) return std::nullopt;
     if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return std::nullopt;
     return PeerCredentials{.uid = peer.uid, .gid = peer.gid, .pid = peer.pid};
 }
@@ -105,71 +97,138 @@ private:
 
 }  // namespace
 
-struct SocketStream::Socket {
-    Socket(const asio::any_io_executor& executor, UniqueFd fd)
-        : local(local_endpoint(fd.get())),
-          remote(remote_endpoint(fd.get())),
-          peer(credentials_of(fd.get())),
-          descriptor(executor, fd.release()),
-          read_timer(executor),
-          write_timer(executor) {}
+/// One direction's waiting. The deadlines of a dialogue move on with every step: its timer is set
+/// once, and when it rings too early it is set again, instead of being set and cancelled each time.
+struct SocketStream::Wait {
+    explicit Wait(const asio::any_io_executor& executor) : timer(executor) {}
 
-    Awaitable<Result<void>> wait(asio::posix::stream_descriptor::wait_type what,
-                                 asio::steady_timer& timer, MonotonicTime deadline,
-                                 std::string_view attempt) {
-        auto operation = [this, what](auto token) { return descriptor.async_wait(what, token); };
-        return until(timer, deadline, attempt, operation);
+    asio::steady_timer timer;
+    MonotonicTime deadline = kNever;
+    MonotonicTime rings_at = kNever;  ///< kNever: the timer is not set.
+    bool pending = false;
+    bool expired = false;
+};
+
+struct SocketStream::Socket : std::enable_shared_from_this<SocketStream::Socket> {
+    Socket(const asio::any_io_executor& executor, UniqueFd fd, Endpoint the_remote)
+        : remote(std::move(the_remote)),
+          descriptor(executor, fd.release()),
+          reading(executor),
+          writing(executor) {}
+
+    /// Before an operation of the descriptor that is to end at the deadline.
+    void begin(Wait& wait, MonotonicTime deadline) {
+        wait.pending = true;
+        wait.expired = false;
+        wait.deadline = deadline;
+        if (deadline < wait.rings_at) set_timer(wait, deadline);
     }
 
-    Endpoint local;
+    /// What the operation's end means. None: it was not meant, try again.
+    std::optional<Result<void>> end(Wait& wait, const boost::system::error_code& failure,
+                                    std::uint64_t cancels_before, std::string_view attempt) {
+        wait.pending = false;
+        if (!failure) return Result<void>();
+        if (failure != asio::error::operation_aborted) {
+            return Result<void>(Unexpected(operation_error(attempt, failure)));
+        }
+        if (wait.expired) {
+            return Result<void>(
+                Unexpected(ErrorCode::Timeout, std::string(attempt) + ": timed out"));
+        }
+        // The other direction's deadline ends the waits of both.
+        if (cancels == cancels_before && descriptor.is_open()) return std::nullopt;
+        return Result<void>(Unexpected(operation_error(attempt, failure)));
+    }
+
+    void set_timer(Wait& wait, MonotonicTime when) {
+        wait.rings_at = when;
+        wait.timer.expires_at(when);
+        wait.timer.async_wait(
+            [weak = weak_from_this(), &wait](const boost::system::error_code& cancelled) {
+                const auto self = weak.lock();
+                if (self && !cancelled) self->ring(wait);
+            });
+    }
+
+    void ring(Wait& wait) {
+        wait.rings_at = kNever;
+        if (!wait.pending || wait.deadline == kNever) return;
+        if (std::chrono::steady_clock::now() < wait.deadline) return set_timer(wait, wait.deadline);
+        wait.expired = true;
+        boost::system::error_code ignored;
+        descriptor.cancel(ignored);
+    }
+
     Endpoint remote;
     std::optional<PeerCredentials> peer;
     asio::posix::stream_descriptor descriptor;
-    asio::steady_timer read_timer;
-    asio::steady_timer write_timer;
+    std::uint64_t cancels = 0;
+    Wait reading;
+    Wait writing;
 };
 
 Result<std::unique_ptr<SocketStream>> SocketStream::adopt(asio::any_io_executor executor,
                                                           UniqueFd fd) {
     const int flags = ::fcntl(fd.get(), F_GETFL);
-    if (flags < 0 || ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) != 0) {
+    if (flags < 0 ||
+        ((flags & O_NONBLOCK) == 0 && ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) != 0)) {
         return Unexpected(system_error("adopt socket", errno));
     }
     if (option(fd.get(), SO_TYPE) != SOCK_STREAM) {
         return Unexpected(ErrorCode::Invalid, "adopt socket: not a stream socket");
     }
-    const int on = 1;
     const int domain = option(fd.get(), SO_DOMAIN);
-    if (domain == AF_INET || domain == AF_INET6) {
-        ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    }
+    if (domain == AF_INET || domain == AF_INET6) set_unbuffered(fd.get());
+    sockaddr_storage remote = {};
+    socklen_t size = sizeof remote;
+    if (::getpeername(fd.get(), reinterpret_cast<sockaddr*>(&remote), &size) != 0) remote = {};
+    remote.ss_family = static_cast<sa_family_t>(domain);
+    return adopt_accepted(std::move(executor), std::move(fd), remote);
+}
+
+Result<std::unique_ptr<SocketStream>> SocketStream::adopt_accepted(
+    const asio::any_io_executor& executor, UniqueFd fd, const sockaddr_storage& remote) {
     try {
-        auto socket = std::make_unique<Socket>(executor, std::move(fd));
+        const int number = fd.get();
+        auto socket = std::make_shared<Socket>(executor, std::move(fd), endpoint_of(remote));
+        if (remote.ss_family == AF_UNIX) socket->peer = credentials_of(number);
         return std::unique_ptr<SocketStream>(new SocketStream(std::move(socket)));
     } catch (const boost::system::system_error& failure) {
         return Unexpected(operation_error("adopt socket", failure.code()));
     }
 }
 
-SocketStream::SocketStream(std::unique_ptr<Socket> socket) : socket_(std::move(socket)) {}
+SocketStream::SocketStream(std::shared_ptr<Socket> socket) : socket_(std::move(socket)) {}
 SocketStream::~SocketStream() = default;
 
 Awaitable<Result<std::size_t>> SocketStream::read_some(std::span<char> into,
                                                        MonotonicTime deadline) {
+    Socket& socket = *socket_;
     for (;;) {
-        const auto count = ::recv(native_handle(), into.data(), into.size(), 0);
-        if (count >= 0) co_return static_cast<std::size_t>(count);
-        if (errno == EINTR) continue;
-        if (errno == EBADF) co_return Unexpected(ErrorCode::Cancelled, "read: closed");
-        if (errno != EAGAIN) co_return Unexpected(system_error("read", errno));
-        auto ready = co_await socket_->wait(asio::posix::stream_descriptor::wait_read,
-                                            socket_->read_timer, deadline, "read");
-        if (!ready) co_return Unexpected(std::move(ready).error());
+        if (co_await is_cancelled()) co_return Unexpected(ErrorCode::Cancelled, "cancelled");
+        if (!socket.descriptor.is_open())
+            co_return Unexpected(ErrorCode::Cancelled, "read: closed");
+        const std::uint64_t cancels = socket.cancels;
+        socket.begin(socket.reading, deadline);
+        // Asio reads at once, and else when the kernel reports bytes: a wait of our own before our
+        // own read would cost two more system calls.
+        auto [failure, count] = co_await socket.descriptor.async_read_some(
+            asio::buffer(into.data(), into.size()), asio::as_tuple(asio::use_awaitable));
+        if (failure == asio::error::eof) {
+            socket.reading.pending = false;
+            co_return std::size_t{0};
+        }
+        auto ended = socket.end(socket.reading, failure, cancels, "read");
+        if (!ended) continue;
+        if (!*ended) co_return Unexpected(std::move(*ended).error());
+        co_return count;
     }
 }
 
 Awaitable<Result<void>> SocketStream::write(std::span<const asio::const_buffer> buffers,
                                             MonotonicTime deadline) {
+    Socket& socket = *socket_;
     Progress progress(buffers);
     std::array<iovec, kPiecesMax> pieces;
     while (!progress.done()) {
@@ -184,14 +243,24 @@ Awaitable<Result<void>> SocketStream::write(std::span<const asio::const_buffer> 
         if (errno == EINTR) continue;
         if (errno == EBADF) co_return Unexpected(ErrorCode::Cancelled, "write: closed");
         if (errno != EAGAIN) co_return Unexpected(system_error("write", errno));
-        auto ready = co_await socket_->wait(asio::posix::stream_descriptor::wait_write,
-                                            socket_->write_timer, deadline, "write");
-        if (!ready) co_return Unexpected(std::move(ready).error());
+        if (co_await is_cancelled()) co_return Unexpected(ErrorCode::Cancelled, "cancelled");
+        const std::uint64_t cancels = socket.cancels;
+        socket.begin(socket.writing, deadline);
+        auto [failure] = co_await socket.descriptor.async_wait(
+            asio::posix::stream_descriptor::wait_write, asio::as_tuple(asio::use_awaitable));
+        auto ended = socket.end(socket.writing, failure, cancels, "write");
+        if (ended && !*ended) co_return std::move(*ended);
     }
     co_return Result<void>();
 }
 
+void set_unbuffered(int fd) {
+    const int on = 1;
+    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
 void SocketStream::cancel() {
+    ++socket_->cancels;
     boost::system::error_code ignored;
     socket_->descriptor.cancel(ignored);
 }
@@ -199,14 +268,16 @@ void SocketStream::cancel() {
 void SocketStream::close() {
     boost::system::error_code ignored;
     socket_->descriptor.close(ignored);
+    socket_->reading.timer.cancel();
+    socket_->writing.timer.cancel();
 }
 
 void SocketStream::finish_writing() {
     ::shutdown(native_handle(), SHUT_WR);
 }
 
-const Endpoint& SocketStream::local() const {
-    return socket_->local;
+Endpoint SocketStream::local() const {
+    return local_endpoint(native_handle());
 }
 const Endpoint& SocketStream::remote() const {
     return socket_->remote;

@@ -9,9 +9,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "config/config.h"
+#include "config/host.h"
 #include "core/log.h"
 #include "options.h"
 #include "stand_alone.h"
@@ -115,6 +117,16 @@ int send_message(const SendmailOptions& options, const Doors& doors) {
     return answer.status;
 }
 
+/// The machine's name alone. Its addresses are asked of the kernel one by one, which takes longer
+/// than all else here, and matter to mynetworks only.
+config::Host named_host() {
+    config::Host host;
+    utsname names = {};
+    const bool named = ::uname(&names) == 0 && names.nodename[0] != '\0';
+    host.node_name = named ? names.nodename : "localhost";
+    return host;
+}
+
 int run(int count, char** words) {
     open_standard_descriptors();
     ::signal(SIGPIPE, SIG_IGN);
@@ -141,7 +153,7 @@ int run(int count, char** words) {
         config::configuration_directory(options.config_directory,
                                         mail_config == nullptr ? "" : mail_config)
             .string();
-    const auto config = config::Config::load(directory);
+    const auto config = config::Config::load(directory, {}, named_host());
     if (!config) return fail(options.mode, config.error().message, kTemporaryFailure);
 
     Doors doors;

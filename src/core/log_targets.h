@@ -2,7 +2,9 @@
 #pragma once
 
 #include <ctime>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -20,6 +22,21 @@ struct LogTag {
     std::string host;         ///< Without domain; used by files only.
 };
 
+/// Lines that a target did not take. The next that it takes is preceded by one that tells of them.
+class Losses {
+public:
+    void count(std::uint64_t lines, int error_number);
+    bool empty() const { return untold_ == 0; }
+    std::string text() const;  ///< `3 log lines were lost: No space left on device`.
+    void told() { untold_ = 0; }
+    std::uint64_t total() const { return total_; }
+
+private:
+    std::uint64_t total_ = 0;
+    std::uint64_t untold_ = 0;
+    int error_number_ = 0;
+};
+
 /// The local syslog daemon, by datagrams to /dev/log. Never waits: a line that cannot be sent at
 /// once is dropped and counted. Needs no reconnecting when the daemon restarts.
 class SyslogTarget final : public LogSink {
@@ -29,9 +46,11 @@ public:
     static Result<std::unique_ptr<SyslogTarget>> open(LogTag tag, std::string_view facility,
                                                       std::string path = "/dev/log");
     void write(Severity, std::string_view program, std::string_view text) override;
-    std::uint64_t dropped() const { return dropped_; }
+    std::uint64_t dropped() const { return losses_.total(); }
 
 private:
+    bool send(Severity, std::string_view program, std::string_view text);
+
     SyslogTarget(UniqueFd socket, LogTag tag, int facility, std::string path)
         : socket_(std::move(socket)),
           tag_(std::move(tag)),
@@ -42,23 +61,40 @@ private:
     LogTag tag_;
     int facility_;
     std::string path_;
-    std::uint64_t dropped_ = 0;
+    Losses losses_;
 };
 
-/// A file opened for appending, or standard output: one write for each line, in the form that
-/// postlogd gives maillog_file.
+/// A file opened for appending, or standard output, in the form that postlogd gives maillog_file.
+/// Lines that a file gathers leave in one write; those of Severity::Fatal and Panic at once. A
+/// pipe, socket or terminal whose reader does not read is not waited for: lines are dropped and
+/// counted.
 class FileTarget final : public LogSink {
 public:
-    FileTarget(UniqueFd file, LogTag tag) : file_(std::move(file)), tag_(std::move(tag)) {}
+    FileTarget(UniqueFd file, LogTag tag);
+    ~FileTarget() override { flush(); }
     /// Creates the file with `mode` if it is not there. `/dev/stdout` is the standard output.
     static Result<UniqueFd> open_file(const std::string& path, unsigned mode);
     void write(Severity, std::string_view program, std::string_view text) override;
-    std::uint64_t dropped() const { return dropped_; }
+    /// From now on lines may be gathered: `schedule` is called, from any thread, when there are
+    /// some to be written by a flush() soon. Without `schedule` each is written at once, as at
+    /// first.
+    void gather(std::function<void()> schedule);
+    void flush();
+    std::uint64_t dropped() const { return losses_.total(); }
 
 private:
+    void append(Severity, std::string_view program, std::string_view text);
+    void write_out();
+
     UniqueFd file_;
     LogTag tag_;
-    std::uint64_t dropped_ = 0;
+    bool may_block_;
+    std::mutex mutex_;  ///< Guards the rest: flush() is not called by a Log.
+    std::function<void()> schedule_;
+    std::string lines_;
+    std::uint64_t line_count_ = 0;  ///< But for that which tells of losses.
+    bool broken_line_ = false;      ///< The file ends in the middle of one.
+    Losses losses_;
     std::time_t stamp_second_ = -1;
     std::string stamp_;
 };

@@ -1,9 +1,11 @@
 #include "core/log_targets.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -20,6 +22,11 @@ protected:
         directory_ = ::mkdtemp(name.data());
     }
     ~LogTargets() override { std::filesystem::remove_all(directory_); }
+
+    static std::string contents(const std::string& path) {
+        std::ifstream file(path);
+        return {std::istreambuf_iterator<char>(file), {}};
+    }
 
     std::filesystem::path directory_;
 };
@@ -67,6 +74,55 @@ TEST_F(LogTargets, CountsWhatNobodyTook) {
     (*target)->write(Severity::Info, "smtp", "lost");
 
     EXPECT_EQ((*target)->dropped(), 1u);
+}
+
+TEST_F(LogTargets, GathersLinesIntoOneWrite) {
+    const std::string path = directory_ / "mail.log";
+    FileTarget target(*FileTarget::open_file(path, 0600), {"postrider", "desk"});
+    int scheduled = 0;
+    target.gather([&] { ++scheduled; });
+
+    target.write(Severity::Info, "smtp", "one");
+    target.write(Severity::Info, "smtp", "two");
+    EXPECT_EQ(scheduled, 1);
+    EXPECT_EQ(std::filesystem::file_size(path), 0u);
+    target.flush();
+    EXPECT_THAT(contents(path), ::testing::ContainsRegex("one\n.*two\n"));
+    target.write(Severity::Fatal, "smtp", "three");
+    EXPECT_THAT(contents(path), ::testing::EndsWith(": fatal: three\n"));
+}
+
+// RS4.
+TEST_F(LogTargets, DoesNotWaitForAReaderAndTellsOfWhatWasLost) {
+    int ends[2];
+    ASSERT_EQ(::pipe(ends), 0);
+    const UniqueFd reader(ends[0]);
+    FileTarget target(UniqueFd(ends[1]), {"postrider", "desk"});
+
+    constexpr int lines = 5000;
+    for (int i = 0; i < lines; ++i) target.write(Severity::Info, "smtp", "a line of some length");
+    const auto dropped = target.dropped();
+    ASSERT_GT(dropped, 0u);
+
+    std::string taken(1 << 20, '\0');
+    taken.resize(static_cast<std::size_t>(::read(reader.get(), taken.data(), taken.size())));
+    EXPECT_EQ(std::count(taken.begin(), taken.end(), '\n') + dropped, lines);
+    target.write(Severity::Info, "smtp", "after");
+    taken.assign(1 << 20, '\0');
+    taken.resize(static_cast<std::size_t>(::read(reader.get(), taken.data(), taken.size())));
+    EXPECT_THAT(taken, ::testing::ContainsRegex("warning: " + std::to_string(dropped) +
+                                                " log lines were lost: .*\n.*: after\n"));
+    EXPECT_EQ(target.dropped(), dropped);
+}
+
+// RS4.
+TEST_F(LogTargets, GoesOnWhenTheDiskIsFull) {
+    const UniqueFd full(::open("/dev/full", O_WRONLY));
+    ASSERT_TRUE(full);
+    FileTarget target(UniqueFd(::dup(full.get())), {"postrider", "desk"});
+    target.write(Severity::Info, "smtp", "lost");
+    target.write(Severity::Info, "smtp", "lost, too");
+    EXPECT_GE(target.dropped(), 2u);
 }
 
 TEST_F(LogTargets, RefusesAnUnknownFacility) {

@@ -133,7 +133,7 @@ public:
         inboxes_.on_begin([this] { courier_.warm(); });
     }
 
-    void run() {
+    void run(LogSink* log_target) {
         tasks_.spawn(courier_.run(), "courier");
         tasks_.spawn(control_.run(), "control");
         tasks_.spawn(heed_master(), "master's notes");
@@ -144,6 +144,7 @@ public:
         }
         if (clock_) tasks_.spawn(heed_clock(), "clock");
         link_.say(Note(Note::Kind::Ready));
+        const GatheredLog gathered(log_target, context_);
         context_.run();
     }
 
@@ -310,7 +311,7 @@ int run_courier(const Setup& setup, const Doors& doors, UniqueFd link, bool star
                            std::move(tools).value(), log, std::move(link));
     both.drop_second();
     terminal.reset();
-    process.run();
+    process.run(target ? target->get() : nullptr);
     return 0;
 }
 

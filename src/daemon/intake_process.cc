@@ -55,9 +55,10 @@ public:
                               intake::SmtpServer::Door::Submit);
     }
 
-    void run() {
+    void run(LogSink* log_target) {
         tasks_.spawn(heed_master(), "master's notes");
         link_.say(Note(Note::Kind::Ready));
+        const GatheredLog gathered(log_target, context_);
         context_.run();
     }
 
@@ -136,7 +137,7 @@ int run_intake(const Setup& setup, const Doors& doors, UniqueFd link, bool start
     }
     both.drop_second();
     terminal.reset();
-    intake.run();
+    intake.run(target ? target->get() : nullptr);
     // Sessions that outlasted the grace still refer to what would be torn down here, in an order of
     // its own. Nothing of them is left to be done.
     ::_exit(0);

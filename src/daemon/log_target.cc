@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include <boost/asio/post.hpp>
+
 #include "core/log_targets.h"
 
 namespace postrider::daemon {
@@ -39,6 +41,16 @@ Result<std::unique_ptr<LogSink>> open_log_target(const config::Config& config) {
     auto file = FileTarget::open_file(path, mode_of(config.text("maillog_file_permissions")));
     if (!file) return Unexpected(std::move(file).error());
     return std::unique_ptr<LogSink>(new FileTarget(std::move(file).value(), std::move(tag)));
+}
+
+GatheredLog::GatheredLog(LogSink* target, boost::asio::io_context& loop)
+    : file_(dynamic_cast<FileTarget*>(target)) {
+    if (file_ == nullptr) return;
+    file_->gather([this, &loop] { boost::asio::post(loop, [this] { file_->flush(); }); });
+}
+
+GatheredLog::~GatheredLog() {
+    if (file_ != nullptr) file_->gather({});
 }
 
 }  // namespace postrider::daemon

@@ -94,6 +94,12 @@ bool is_header(std::string_view word) {
            !equals_ignoring_case(word, "FROM:") && !equals_ignoring_case(word, "TO:");
 }
 
+/// `PUT / HTTP/1.1`: what follows may be a form that speaks SMTP.
+bool is_http(std::string_view line) {
+    const std::string_view version = line.substr(line.find_last_of(' ') + 1);
+    return version.size() < line.size() && version.starts_with("HTTP/");
+}
+
 bool has_control(std::string_view text) {
     return std::any_of(text.begin(), text.end(), [](char c) { return is_ascii_control(c); });
 }
@@ -150,7 +156,8 @@ Turn Dialogue::command(std::string_view line, bool more) {
     ++count.total;
     where_ = smtp::verb_name(parts.verb);
     if (parts.verb == Verb::Unknown) {
-        if (is_header(parts.word) || holds(options_.smtpd_forbidden_commands, parts.word))
+        if (is_header(parts.word) || is_http(line) ||
+            holds(options_.smtpd_forbidden_commands, parts.word))
             return goodbye(line);
         ++errors_;
         return turn(500, "5.5.2 Error: command not recognized");

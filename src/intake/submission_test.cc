@@ -303,6 +303,18 @@ TEST_F(DropTest, TellsWhatMayBeTriedAgain) {
     EXPECT_EQ(take(bytes("x")).error().code, ErrorCode::Unavailable);
 }
 
+TEST_F(DropTest, ComesOnlyFromThoseWhoMaySubmit) {
+    options.may_submit = [](std::string_view login) { return login != "alice"; };
+    std::ofstream(directory + "/A1") << bytes("Subject: x\n\nhello\n");
+    auto drop = open("A1");
+
+    const auto taken = run(take_drop(std::move(drop->file), 1500, "A1", services, options));
+
+    EXPECT_EQ(taken.error().code, ErrorCode::Invalid);
+    EXPECT_EQ(taken.error().message, "User alice(1500) is not allowed to submit mail");
+    EXPECT_TRUE(inbox.messages.empty());
+}
+
 TEST_F(DropTest, OpensNothingThatWasPlanted) {
     std::ofstream(directory + "/Plain") << "x";
     std::filesystem::create_symlink("/etc/passwd", directory + "/Link");

@@ -12,6 +12,13 @@ void InputBuffer::consume(std::size_t size) {
     if (begin_ == end_) begin_ = end_ = 0;
 }
 
+void InputBuffer::append(std::string_view bytes) {
+    if (bytes.empty()) return;
+    make_room(bytes.size());
+    std::memcpy(bytes_.get() + end_, bytes.data(), bytes.size());
+    end_ += bytes.size();
+}
+
 bool InputBuffer::has_line() const {
     return buffered().find('\n') != std::string_view::npos;
 }

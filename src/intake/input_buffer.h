@@ -26,6 +26,8 @@ public:
 
     std::string_view buffered() const { return {bytes_.get() + begin_, end_ - begin_}; }
     void consume(std::size_t size);
+    /// As if it had been read.
+    void append(std::string_view bytes);
     bool has_line() const;
     /// fill() has begun and not ended.
     bool is_waiting() const { return waiting_; }

@@ -54,6 +54,8 @@ public:
     /// The whole session. `talked_early`: the client sent something before it could have seen the
     /// greeting. Closes the stream.
     net::Awaitable<void> run(bool talked_early);
+    /// Before run(): what the client has sent, if somebody has read it from the stream already.
+    void start_with(std::string_view bytes) { input_.append(bytes); }
 
 private:
     net::Awaitable<Result<void>> converse();

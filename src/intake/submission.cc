@@ -233,9 +233,10 @@ net::Awaitable<Result<SubmissionAnswer>> receive_request(InputBuffer& input,
 }
 
 /// The SMTP session of `sendmail -bs`.
-net::Awaitable<void> serve_stand_alone(net::Stream& stream, const SubmissionRequest& request,
-                                       std::int64_t uid, const Services& services,
-                                       const SubmissionOptions& options, Slot& slot) {
+net::Awaitable<void> serve_stand_alone(net::Stream& stream, const InputBuffer& input,
+                                       const SubmissionRequest& request, std::int64_t uid,
+                                       const Services& services, const SubmissionOptions& options,
+                                       Slot& slot) {
     Caller caller;
     caller.uid = uid;
     // As Postfix: with a sender that the maps do not allow there is no session at all.
@@ -247,6 +248,8 @@ net::Awaitable<void> serve_stand_alone(net::Stream& stream, const SubmissionRequ
         co_return;
     }
     SmtpSession session(stream, local_client(uid), services, slot);
+    // A program that does not wait for the greeting has its first commands read with the request.
+    session.start_with(input.buffered());
     co_await session.run(false);
 }
 
@@ -280,7 +283,7 @@ net::Awaitable<void> serve_submission(net::Stream& stream, std::int64_t uid,
     InputBuffer input(stream, services.timers, slot);
     auto request = co_await read_request(input, deadline());
     if (request && request->mode == SubmissionRequest::Mode::Smtp) {
-        co_await serve_stand_alone(stream, *request, uid, services, options, slot);
+        co_await serve_stand_alone(stream, input, *request, uid, services, options, slot);
         co_return;
     }
     Result<SubmissionAnswer> answer = Unexpected(ErrorCode::Cancelled, "");

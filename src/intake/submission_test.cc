@@ -194,18 +194,24 @@ TEST_F(Submitted, NothingIsAcceptedOfAStreamThatBreaksOff) {
     }
 }
 
-TEST_F(Submitted, SmtpModeRunsASession) {
+TEST_F(Submitted, SmtpModeRunsASessionHoweverItsBytesCome) {
     request = SubmissionRequest();
     request.mode = SubmissionRequest::Mode::Smtp;
-    BytesStream stream(*encode_request(request) +
-                       "EHLO x\r\nMAIL FROM:<a@x.example>\r\nRCPT TO:<b@y.example>\r\nDATA\r\n"
-                       "Subject: x\r\n.\r\nQUIT\r\n");
+    // All in one packet: a program may talk before it has been greeted.
+    for (const std::size_t packet : {1, 7, 65536}) {
+        inbox.messages.clear();
+        BytesStream stream(
+            *encode_request(request) +
+                "EHLO x\r\nMAIL FROM:<a@x.example>\r\nRCPT TO:<b@y.example>\r\nDATA\r\n"
+                "Subject: x\r\n.\r\nQUIT\r\n",
+            packet);
 
-    run(serve_submission(stream, 1500, services, options, slot));
+        run(serve_submission(stream, 1500, services, options, slot));
 
-    EXPECT_TRUE(stream.written.ends_with("250 2.0.0 Ok: queued as Q1\r\n221 2.0.0 Bye\r\n"))
-        << stream.written;
-    EXPECT_EQ(inbox.messages.at(0).message.submitter_uid, 1500);
+        EXPECT_TRUE(stream.written.ends_with("221 2.0.0 Bye\r\n")) << stream.written;
+        ASSERT_EQ(inbox.messages.size(), 1u) << packet;
+        EXPECT_EQ(inbox.messages[0].message.submitter_uid, 1500);
+    }
 }
 
 TEST_F(Submitted, RandomBytesAreNeverAccepted) {

@@ -132,7 +132,7 @@ Result<ListedMessage> parse_message(std::string_view text) {
         message.expire = json.at("expire").get<bool>();
         message.submitter_uid = json.at("uid").get<std::int64_t>();
         message.envelope.reverse_path = address(json.at("sender"));
-        message.damage = json.at("damage").get<std::string>();
+        message.damage = json.value("damage", std::string());
         for (const Json& each : json.at("recipients")) {
             message.recipients.push_back(recipient(each));
         }

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
+#include "queue/schema.h"
 #include "queue/spool.h"
 #include "queue/testing/fault_vfs.h"
 #include "queue/testing/samples.h"
@@ -131,16 +132,16 @@ TEST_F(Migration, OpensAStoreOfTheFirstFormat) {
         ASSERT_TRUE(spool) << spool.error().message;
         expect_whole(**spool);
     }
-    EXPECT_EQ(format(nullptr), 2);
+    EXPECT_EQ(format(nullptr), kFormat);
 }
 
 TEST_F(Migration, RefusesANewerFormatAndLeavesItAlone) {
     run(kFormat1, nullptr);
-    run("PRAGMA user_version = 3", nullptr);
+    run("PRAGMA user_version = 99", nullptr);
     const auto spool = open();
     ASSERT_FALSE(spool);
-    EXPECT_THAT(spool.error().message, HasSubstr("newer postrider (format 3"));
-    EXPECT_EQ(format(nullptr), 3);
+    EXPECT_THAT(spool.error().message, HasSubstr("newer postrider (format 99"));
+    EXPECT_EQ(format(nullptr), 99);
 }
 
 // The power goes at each write of the migration in turn. The store is then of the old format or of
@@ -166,14 +167,14 @@ TEST_F(Migration, HoldsOrNeverWasWhenThePowerGoesAtAnyWrite) {
         vfs.restore_power(random);
         vfs.heal();
         const std::int64_t left = format(testing::FaultVfs::kName);
-        ASSERT_TRUE(left == 1 || left == 2) << left;
+        ASSERT_TRUE(left == 1 || left == kFormat) << left;
         ++(left == 1 ? rolled_back : migrated);
         {
             auto spool = open(testing::FaultVfs::kName);
             ASSERT_TRUE(spool) << spool.error().message;
             expect_whole(**spool);
         }
-        EXPECT_EQ(format(testing::FaultVfs::kName), 2);
+        EXPECT_EQ(format(testing::FaultVfs::kName), kFormat);
         if (HasFailure()) break;
     }
     EXPECT_GT(rolled_back, 5) << "the cuts did not hit the migration";

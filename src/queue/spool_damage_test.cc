@@ -184,7 +184,7 @@ TEST_F(DamagedFiles, NeverYieldWhatWasNotStored) {
     restore();
     ASSERT_EQ(read_all(), "");
     ASSERT_EQ(whole_, 1) << "the copies are whole before they are damaged";
-    for (int round = 0; round < 240; ++round) {
+    for (int round = 0; round < 120; ++round) {
         restore();
         const char* name = kNames[round % 3];
         std::string bytes = saved_[name];

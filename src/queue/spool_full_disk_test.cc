@@ -211,9 +211,6 @@ TEST_F(FullDisk, ManySmallMessagesUntilItIsFullAndNoneIsLost) {
         if (scene.spool == nullptr) return;
         const auto leases = scene.lease();
         scene.expect(leases.size() == accepted, "has all that it accepted");
-        std::size_t recorded = 0;
-        for (const Lease& lease : leases) recorded += scene.settle(lease, Kind::Sent) ? 1 : 0;
-        scene.expect(recorded == accepted, "records all outcomes");
     };
     EXPECT_EQ(on_tmpfs(16, play), "");
 }

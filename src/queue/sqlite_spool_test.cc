@@ -111,7 +111,7 @@ TEST_F(SpoolOnDisk, RefusesNewMailBelowTheFloorButRecordsOutcomes) {
 // D17.
 TEST_F(SpoolOnDisk, TheLogStaysSmallUnderLoad) {
     const std::string content(20000, 'x');
-    for (int i = 0; i < 1500; ++i) {
+    for (int i = 0; i < 600; ++i) {
         commit({"b@example.com"}, content);
         settle(finish(lease()[0], Kind::Sent));
         if (i % 20 == 0) collect_all();

@@ -272,7 +272,7 @@ Result<void> confine(const Setup& setup, const Log& log) {
     return confine_system_calls(Role::Courier, log);
 }
 
-Result<Tools> make_tools(const Setup& setup, const Doors& doors, const Belongings& belongings,
+Result<Tools> make_tools(const Doors& doors, const Belongings& belongings,
                          boost::asio::io_context& context, net::AsioTimers& timers,
                          const Log& log) {
     Tools tools;
@@ -322,7 +322,7 @@ int run_courier(const Setup& setup, const Doors& doors, UniqueFd link, bool star
     const SystemClock clock;
     boost::asio::io_context context(1);
     net::AsioTimers timers(context.get_executor(), clock);
-    auto tools = make_tools(setup, doors, *belongings, context, timers, log);
+    auto tools = make_tools(doors, *belongings, context, timers, log);
     if (!tools) {
         log.fatal(tools.error().message);
         return kQueueStatus;

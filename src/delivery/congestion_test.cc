@@ -42,17 +42,6 @@ TEST_F(CongestionTest, AdmitsOneUntilASessionHasComeAbout) {
     EXPECT_TRUE(congestion.admits());
 }
 
-// RS6
-TEST_F(CongestionTest, IsNotSuspendedForLongerBecauseTheClockWasSetBack) {
-    concurrency.initial = 1;
-    Congestion congestion(concurrency, retry, now);
-    ASSERT_TRUE(congestion.failed(reason, now));
-
-    EXPECT_NE(congestion.suspended(now + retry.minimal_backoff / 2), nullptr);
-    EXPECT_EQ(congestion.suspended(now - 24h), nullptr);
-    EXPECT_TRUE(congestion.admits(now - 24h));
-}
-
 TEST_F(CongestionTest, GrowsWithSuccessUpToTheLimit) {
     concurrency.initial = 1;
     Congestion congestion(concurrency);

@@ -73,7 +73,9 @@ TEST(KnownAnswers, MeanWhatProvidersMean) {
         const KnownAnswer* found = answers.find(each.stage, each.answer);
         SCOPED_TRACE(smtp::log_text(each.answer));
         ASSERT_EQ(found != nullptr, each.meaning.has_value());
-        if (found != nullptr) EXPECT_EQ(found->meaning, *each.meaning);
+        if (found != nullptr) {
+            EXPECT_EQ(found->meaning, *each.meaning);
+        }
     }
 }
 
@@ -132,7 +134,9 @@ TEST(KnownAnswers, AreEachBelowACommentThatSaysWhereTheyAreFrom) {
         at = end + 1;
         if (line.empty()) sourced = false;
         if (line.starts_with("# ")) sourced = true;
-        if (!line.empty() && line.front() != '#') EXPECT_TRUE(sourced) << line;
+        if (!line.empty() && line.front() != '#') {
+            EXPECT_TRUE(sourced) << line;
+        }
     }
 }
 

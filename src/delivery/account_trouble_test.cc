@@ -62,7 +62,7 @@ public:
         result.session->channel = std::make_unique<PoliteChannel>();
         result.session->capabilities.pipelining = true;
         result.session->peer.host = "smtp.example.net";
-        result.session->opened = MonotonicTime(std::chrono::hours(1));
+        result.session->opened = clock.monotonic();
         result.session->ready = clock.now();
         co_return result;
     }

@@ -25,6 +25,7 @@ bool has_expired(const queue::Lease& lease, const RetryOptions& retry, WallTime 
     const auto lifetime = lease.envelope.reverse_path.is_null()
                               ? std::min(retry.bounce_queue_lifetime, retry.maximal_queue_lifetime)
                               : retry.maximal_queue_lifetime;
+    if (no_expiry_until == WallTime::max()) return false;
     const auto age = now - lease.arrival;
     return age >= 2 * lifetime || (age >= lifetime && now >= no_expiry_until);
 }

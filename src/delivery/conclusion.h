@@ -26,7 +26,8 @@ struct Conclusion {
 /// lease that are Failed are owed a report since an earlier one; `relayed_without_dsn` are those
 /// sent to a server that cannot report success itself. Expiry is tested after an attempt only, so
 /// that a lifetime of 0 still means one; until `no_expiry_until` nothing expires before twice its
-/// lifetime. Reports on reports are never made: such mail is dead.
+/// lifetime, and nothing at all if that is WallTime::max(). Reports on reports are never made: such
+/// mail is dead.
 Conclusion conclude(const queue::Lease&, std::vector<queue::Outcome> outcomes,
                     const std::vector<std::uint32_t>& relayed_without_dsn, const RetryOptions&,
                     WallTime now, WallTime no_expiry_until = {});

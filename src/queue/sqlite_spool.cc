@@ -10,8 +10,8 @@
 namespace postrider::queue {
 namespace {
 
-/// Of 4 KB each: with the batch that is under way they must fit into the reserve, or a busy log meets
-/// the full disk before it is begun anew.
+/// Of 4 KB each: with the batch that is under way they must fit into the reserve, or a busy log
+/// meets the full disk before it is begun anew.
 constexpr int kFramesWhenBusy = 2000;
 constexpr int kFramesWhenIdle = 256;
 /// Bounds the check after an unclean stop to about a second (in thousands of SQLite's steps).
@@ -40,6 +40,12 @@ Result<std::unique_ptr<Spool>> Spool::open(const Options& options, const Clock& 
     if (auto done = check_directory(options.directory); !done) return Unexpected(done.error());
     auto lock = lock_store(options.directory);
     if (!lock) return Unexpected(lock.error());
+    if (is_log_without_database(database_file(options), log_file(options))) {
+        return Unexpected(ErrorCode::Corrupt,
+                          database_file(options).string() +
+                              " is gone or empty, and its log is not: put it back, or move "
+                              "queue.db-wal away to begin with an empty queue");
+    }
     if (auto done = prepare_file(database_file(options)); !done) return Unexpected(done.error());
     auto spool = std::make_unique<SqliteSpool>(options, false, clock, log, std::move(*lock));
     if (auto started = spool->start(); !started) return Unexpected(started.error());

@@ -117,7 +117,7 @@ TEST_F(SpoolOnDisk, TheLogStaysSmallUnderLoad) {
         if (i % 20 == 0) collect_all();
         ASSERT_TRUE(spool_->checkpoint(false));
     }
-    EXPECT_LT(std::filesystem::file_size(file("queue.db-wal")), 12U * 1024 * 1024);
+    EXPECT_LE(std::filesystem::file_size(file("queue.db-wal")), 12U * 1024 * 1024) << "the reserve";
     EXPECT_LT(std::filesystem::file_size(file("queue.db")), 12U * 1024 * 1024);
 }
 

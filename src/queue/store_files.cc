@@ -163,6 +163,18 @@ Result<void> prepare_file(const std::filesystem::path& file) {
     return {};
 }
 
+bool is_log_without_database(const std::filesystem::path& database,
+                             const std::filesystem::path& log) {
+    std::error_code gone;
+    const auto size = std::filesystem::file_size(database, gone);
+    if (!gone && size > 0) return false;
+    // A reserve that was never written to is zeros; a log begins with one of two magic numbers.
+    std::array<unsigned char, 4> begin{};
+    const UniqueFd fd(::open(log.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (!fd || ::read(fd.get(), begin.data(), begin.size()) != std::ssize(begin)) return false;
+    return begin[0] == 0x37 && begin[1] == 0x7f && begin[2] == 0x06;
+}
+
 Result<void> occupy_standard_descriptors() {
     for (int fd = 0; fd <= 2; ++fd) {
         if (::fcntl(fd, F_GETFD) >= 0) continue;

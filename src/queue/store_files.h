@@ -24,6 +24,11 @@ Result<UniqueFd> lock_store(const std::filesystem::path& directory);
 /// open.
 Result<void> prepare_file(const std::filesystem::path& file);
 
+/// Whether a log with frames lies there without its database, which is gone or empty. SQLite would
+/// take it for a stranger's, throw it away and begin an empty queue.
+bool is_log_without_database(const std::filesystem::path& database,
+                             const std::filesystem::path& log);
+
 /// Opens /dev/null on whichever of the descriptors 0 to 2 is closed, so that no store gets one of
 /// them and is written to by a stray message (R9).
 Result<void> occupy_standard_descriptors();

@@ -37,6 +37,14 @@ protected:
         (done ? accepted_ : refused_)++;
     }
 
+    net::Awaitable<void> append(std::uint64_t number) {
+        std::string piece(64 * 1024, 'x');
+        (void)co_await queue_->append(number, 0, std::move(piece));
+    }
+    net::Awaitable<void> read(std::uint64_t number) {
+        (void)co_await queue_->read_piece(number, 0);
+    }
+
     net::Awaitable<void> probe() {
         if (!queue_) co_return;
         const auto counts = co_await queue_->counts();
@@ -123,6 +131,19 @@ TEST_P(QueueTest, ABrokenTransactionIsTriedAgainOneByOne) {
     ASSERT_TRUE(loop_.run_all());
     EXPECT_GE(accepted_, 9);
     EXPECT_EQ(loop_.run(queue_->counts())->incoming, static_cast<std::uint64_t>(accepted_));
+}
+
+// A read that joins the transaction which an append has left open falls with it.
+TEST_P(QueueTest, EveryCallIsAnsweredThoughNothingCouldBeWritten) {
+    const auto first = reserve(10);
+    vfs_.fail(testing::FaultVfs::Operation::Write, 1, SQLITE_FULL, true);
+    for (std::uint64_t i = 0; i < 5; ++i) {
+        loop_.spawn(append(first + i));
+        loop_.spawn(read(first + i));
+    }
+    loop_.run_while([polls = 0]() mutable { return ++polls < 20; });
+    vfs_.heal();
+    EXPECT_TRUE(loop_.run_all());
 }
 
 TEST_P(QueueTest, AnswersNobodyBeforeItKnows) {

@@ -206,9 +206,12 @@ void StorageThread::run_alone(Jobs jobs) {
         one.push_back(std::move(job));
         if (!ready()) {
             refuse(std::move(one), trouble_);
-        } else if (run_together(one) == Outcome::Known) {
-            answer(std::move(one));
+            continue;
         }
+        Outcome outcome = run_together(one);
+        // It had joined the transaction that an append before it left open, and fell with it.
+        if (outcome == Outcome::Undone) outcome = run_together(one);
+        if (outcome == Outcome::Known) answer(std::move(one));
     }
 }
 

@@ -68,6 +68,8 @@ def allocations_fail():
                     world.faults.memory.heal()
                     world.start()
             world.faults.memory.heal()
+            # What was active in three crashes waits for an operator (Q1).
+            world.command("postsuper", "-c", world.config, "-H", "ALL")
             figures = ledger.settle()
         # What a process says as it ends for want of memory is what this test is about.
         world.console.write_text("")

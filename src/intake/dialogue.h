@@ -1,7 +1,6 @@
 // The server's side of an SMTP session, without its socket: a command comes in, a reply goes out.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -12,6 +11,7 @@
 #include "core/log.h"
 #include "core/result.h"
 #include "intake/client.h"
+#include "intake/command_counts.h"
 #include "mail/envelope.h"
 #include "mail/queue_id.h"
 #include "smtp/command_line.h"
@@ -68,7 +68,8 @@ struct DialogueOptions {
 /// the driver still holds a queue id, that message is to be discarded.
 ///
 /// Logs what Postfix's smtpd logs about commands. Pure but for that; constant memory but for the
-/// recipients, whose number is bounded.
+/// recipients, whose number is bounded. What belongs to a session is in dialogue.cc, a transaction
+/// in dialogue_transaction.cc.
 class Dialogue {
 public:
     enum class Next : std::uint8_t { Read, Open, Content, Chunk, Skip, Close };
@@ -90,8 +91,6 @@ public:
     Turn command(std::string_view line, bool more);
     /// A command longer than the bound was read and dropped; `beginning` is its first bytes.
     smtp::Reply overlong_command(std::string_view beginning);
-    /// Whether the beginning of the session's first bytes cannot be SMTP: TLS, HTTP, SSH.
-    static bool is_foreign(std::string_view beginning);
 
     /// Answers the RCPT that came back as Open.
     smtp::Reply opened(const Result<mail::QueueId>& id);
@@ -126,11 +125,12 @@ public:
 
 private:
     enum class Chunking : std::uint8_t { None, Receiving, Failed };
-    struct Count {
-        unsigned good = 0;
-        unsigned total = 0;
-    };
 
+    static Turn turn(int code, std::string text, Next next = Next::Read);
+    static Turn turn(smtp::Reply reply, Next next = Next::Read);
+    Turn misread(std::string text);
+    bool must_wait_behind(smtp::Verb) const;
+    void take_stock(smtp::Verb, const Turn&);
     Turn dispatch(const smtp::CommandLine& line);
     Turn greet(const smtp::CommandLine& line);
     Turn mail(std::string_view argument);
@@ -168,7 +168,7 @@ private:
     std::uint64_t chunk_bytes_ = 0;
     std::size_t recipients_beyond_limit_ = 0;
 
-    std::array<Count, smtp::kVerbCount> counts_{};
+    CommandCounts counts_;
     std::size_t errors_ = 0;
     std::size_t junk_commands_ = 0;
     std::string_view where_ = "CONNECT";

@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "intake/etiquette.h"
 #include "message/date.h"
 #include "smtp/data_reader.h"
 
@@ -71,7 +72,7 @@ net::Awaitable<Result<Next>> SmtpSession::one_command() {
         auto filled = co_await input_.fill(InputBuffer::kCommandRoom, command_deadline());
         if (!filled) co_return Unexpected(std::move(filled).error());
     }
-    if (Dialogue::is_foreign(input_.buffered())) {
+    if (is_foreign(input_.buffered())) {
         // Without waiting for a line end: a TLS hello may have none.
         Dialogue::Turn turn = dialogue_.command(input_.buffered().substr(0, 100), true);
         auto said = co_await answer(std::move(turn.reply));

@@ -31,6 +31,13 @@ bool any_8bit(std::string_view text) {
 
 }  // namespace
 
+std::string without_line_ends(std::string_view text) {
+    std::string line(text);
+    std::replace(line.begin(), line.end(), '\r', ' ');
+    std::replace(line.begin(), line.end(), '\n', ' ');
+    return line;
+}
+
 void ContentWriter::write(std::string_view text, bool last) {
     if (stopped_) return;
     buffer_.append(text);

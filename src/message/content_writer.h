@@ -8,6 +8,10 @@
 
 namespace postrider::message {
 
+/// Text that an operator wrote in a table, as one line: it may have come with the line ends of
+/// another world.
+std::string without_line_ends(std::string_view text);
+
 /// Lines go in, CRLF text comes out. Keeps the counts over all that went in.
 class ContentWriter {
 public:

@@ -14,10 +14,16 @@
 #include "delivery/classify.h"
 #include "delivery/options.h"
 #include "delivery/session.h"
-#include "delivery/smtp_dialler.h"
 #include "tls/client.h"
+#include "tls/policy.h"
 
 namespace postrider::delivery {
+
+/// The TLS that one server must offer.
+struct TlsChoice {
+    tls::Policy policy;
+    int log_level = 0;  ///< smtp_tls_loglevel
+};
 
 /// What proves us to one server; none where the tables know no password for it.
 struct Login {

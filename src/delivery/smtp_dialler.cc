@@ -4,8 +4,6 @@
 
 #include <fmt/format.h>
 
-#include "delivery/handshake.h"
-
 namespace postrider::delivery {
 
 namespace {
@@ -51,13 +49,11 @@ SmtpDialler::SmtpDialler(const DialOptions& options, const Maps& maps, TlsChoose
                          boost::asio::any_io_executor executor, const Clock& clock, const Log& log,
                          std::uint64_t seed)
     : options_(options),
-      maps_(maps),
-      choose_tls_(std::move(choose_tls)),
       resolver_(resolver),
-      tls_(tls),
-      executor_(std::move(executor)),
       clock_(clock),
       log_(log.named("smtp")),
+      opener_(options.session, options.recipient_delimiter, maps, std::move(choose_tls), tls,
+              std::move(executor), clock, log_),
       seed_(seed) {}
 
 net::Awaitable<Dialled> SmtpDialler::dial(DialRequest request) {
@@ -122,7 +118,7 @@ net::Awaitable<Dialled> SmtpDialler::dial_hop(const NextHop& hop, const DialRequ
         peer.address = connected->to.address.to_string();
         peer.port = connected->port;
         std::unique_ptr<net::Stream> stream = std::move(connected->stream);
-        last = co_await converse(std::move(stream), peer, hop, request);
+        last = co_await opener_.open(std::move(stream), peer, hop, request);
         if (last.session || last.trouble.reach >= Reach::Destination) break;
         if (!addresses.empty()) {
             const std::string& text = last.trouble.disposition.text;
@@ -131,49 +127,6 @@ net::Awaitable<Dialled> SmtpDialler::dial_hop(const NextHop& hop, const DialRequ
         }
     }
     co_return last;
-}
-
-net::Awaitable<Dialled> SmtpDialler::converse(std::unique_ptr<net::Stream> stream, Peer peer,
-                                              const NextHop& hop, const DialRequest& request) {
-    Dialled dialled;
-    dialled.peer = peer;
-    const auto choice = choose_tls_(hop);
-    if (!choice) {
-        log_.warning(choice.error().message);
-        dialled.trouble = tls_failure(TlsTrouble::Configuration, peer);
-        co_return dialled;
-    }
-    auto login = find_login(maps_.passwords, options_.session, peer, hop, request.sender,
-                            options_.recipient_delimiter);
-    if (!login) {
-        log_.warning(request.queue_id.empty()
-                         ? "smtp_sasl_password_maps lookup error"
-                         : request.queue_id + ": smtp_sasl_password_maps lookup error");
-        dialled.trouble =
-            local_trouble(fmt::format("local data error while talking to {}", peer.name()));
-        dialled.trouble.reach = Reach::Account;
-        co_return dialled;
-    }
-    Handshake handshake(options_.session, *choice, tls_, executor_, clock_, log_, peer, hop.host,
-                        request.queue_id);
-    handshake.set_gate(request.gate);
-    auto trouble = co_await handshake.run(std::move(stream), *std::move(login));
-    auto channel = handshake.take_channel();
-    if (trouble) {
-        if (channel && channel->is_open()) {
-            // Politeness only; nobody waits for the answer.
-            co_await channel->send("QUIT\r\n", 1, clock_.monotonic() + std::chrono::seconds(1));
-        }
-        dialled.trouble = *std::move(trouble);
-        co_return dialled;
-    }
-    dialled.session = std::make_unique<Session>();
-    dialled.session->channel = std::move(channel);
-    dialled.session->capabilities = handshake.capabilities();
-    dialled.session->peer = std::move(peer);
-    dialled.session->opened = clock_.monotonic();
-    dialled.session->ready = clock_.now();
-    co_return dialled;
 }
 
 }  // namespace postrider::delivery

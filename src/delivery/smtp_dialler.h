@@ -1,32 +1,18 @@
 // Opens SMTP sessions: names, addresses, TLS, EHLO, AUTH.
 #pragma once
 
-#include <functional>
-#include <memory>
 #include <string>
-#include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
 
 #include "core/clock.h"
 #include "core/log.h"
 #include "delivery/options.h"
-#include "delivery/session.h"
+#include "delivery/session_opener.h"
 #include "net/connect.h"
 #include "net/resolve.h"
-#include "tls/client.h"
-#include "tls/policy.h"
 
 namespace postrider::delivery {
-
-/// The TLS that one server must offer.
-struct TlsChoice {
-    tls::Policy policy;
-    int log_level = 0;  ///< smtp_tls_loglevel
-};
-
-/// Policy for a next hop (smtp_tls_security_level, smtp_tls_policy_maps). An error defers.
-using TlsChooser = std::function<Result<TlsChoice>(const NextHop&)>;
 
 struct DialOptions {
     SessionOptions session;
@@ -34,7 +20,7 @@ struct DialOptions {
     net::ConnectOptions connect;
     PortNames ports = PortNames::standard();
     std::uint16_t default_port = 25;
-    std::string recipient_delimiter;  ///< For sender-dependent passwords.
+    std::string recipient_delimiter;  ///< See SessionOpener.
 };
 
 /// For each next hop in turn: its addresses, in their order; for each of them a connection, and
@@ -54,17 +40,12 @@ public:
 private:
     struct Attempt;
     net::Awaitable<Dialled> dial_hop(const NextHop& hop, const DialRequest& request);
-    net::Awaitable<Dialled> converse(std::unique_ptr<net::Stream> stream, Peer peer,
-                                     const NextHop& hop, const DialRequest& request);
 
     const DialOptions& options_;
-    const Maps& maps_;
-    TlsChooser choose_tls_;
     net::Resolver& resolver_;
-    tls::Client& tls_;
-    boost::asio::any_io_executor executor_;
     const Clock& clock_;
     Log log_;
+    SessionOpener opener_;
     std::uint64_t seed_;
     bool online_ = true;
 };

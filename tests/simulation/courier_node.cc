@@ -11,6 +11,12 @@ namespace {
 /// daemon::kDrainGrace.
 constexpr std::chrono::seconds kDrainGrace{5};
 
+Result<delivery::TlsChoice> no_tls(const delivery::NextHop&) {
+    delivery::TlsChoice choice;
+    choice.policy.level = tls::Level::None;
+    return choice;
+}
+
 }  // namespace
 
 void TranscriptLog::write(Severity severity, std::string_view program, std::string_view text) {
@@ -31,7 +37,6 @@ CourierSettings::CourierSettings() {
                             fmt::format("inline:{{{{ [smtp.example.net]:587 = {}:{} }}}}",
                                         Smarthost::kUser, Smarthost::kPassword),
                             {}, Log(sink, "simulation"));
-    tls.policy.level = tls::Level::None;
     spool.directory = ".";
     spool.vfs = Disk::kName;
     spool.free_space_floor = 100'000;
@@ -43,9 +48,10 @@ SimulatedDialler::SimulatedDialler(const CourierSettings& settings, Smarthost& s
     : settings_(settings),
       smarthost_(smarthost),
       process_(process),
-      clock_(clock),
       log_(log.named("smtp")),
-      tls_(tls::Material(), clock) {}
+      tls_(tls::Material(), clock),
+      opener_(settings.delivery.session, settings.delivery.route.recipient_delimiter, settings.maps,
+              no_tls, tls_, process.executor(), clock, log_) {}
 
 net::Awaitable<delivery::Dialled> SimulatedDialler::dial(delivery::DialRequest request) {
     delivery::Dialled dialled;
@@ -53,44 +59,22 @@ net::Awaitable<delivery::Dialled> SimulatedDialler::dial(delivery::DialRequest r
     peer.host = "smtp.example.net";
     peer.address = "192.0.2.25";
     peer.port = 587;
+    const auto hops =
+        delivery::parse_next_hops(request.next_hops, settings_.delivery.route.ports, 25);
+    POSTRIDER_CHECK(hops.has_value());
     auto stream = smarthost_.connect(process_);
-    if (!stream) {
+    if (stream) {
+        dialled = co_await opener_.open(std::move(stream), peer, hops->front(), request);
+    } else {
         const Error error{ErrorCode::Connection,
                           "connect to " + peer.with_port() + ": Connection refused"};
         log_.info(error.message);
         dialled.trouble = classify(delivery::Stage::Connect, error, delivery::Peer());
+    }
+    // It has no other address.
+    if (!dialled.session && dialled.trouble.reach < delivery::Reach::Destination) {
         dialled.trouble.reach = delivery::Reach::Destination;
-        co_return dialled;
     }
-    dialled.peer = peer;
-    const auto hops =
-        delivery::parse_next_hops(request.next_hops, settings_.delivery.route.ports, 25);
-    POSTRIDER_CHECK(hops.has_value());
-    const delivery::NextHop& hop = hops->front();
-    auto login = delivery::find_login(settings_.maps.passwords, settings_.delivery.session, peer,
-                                      hop, request.sender, "");
-    POSTRIDER_CHECK(login.has_value() && login->has_value());
-    delivery::Handshake handshake(settings_.delivery.session, settings_.tls, tls_,
-                                  process_.executor(), clock_, log_, peer, hop.host,
-                                  request.queue_id);
-    auto trouble = co_await handshake.run(std::move(stream), *std::move(login));
-    auto channel = handshake.take_channel();
-    if (trouble) {
-        if (channel && channel->is_open()) {
-            co_await channel->send("QUIT\r\n", 1, clock_.monotonic() + std::chrono::seconds(1));
-        }
-        dialled.trouble = *std::move(trouble);
-        if (dialled.trouble.reach < delivery::Reach::Destination) {
-            dialled.trouble.reach = delivery::Reach::Destination;
-        }
-        co_return dialled;
-    }
-    dialled.session = std::make_unique<delivery::Session>();
-    dialled.session->channel = std::move(channel);
-    dialled.session->capabilities = handshake.capabilities();
-    dialled.session->peer = std::move(peer);
-    dialled.session->opened = clock_.monotonic();
-    dialled.session->ready = clock_.now();
     co_return dialled;
 }
 

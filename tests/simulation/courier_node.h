@@ -9,7 +9,7 @@
 #include "core/result.h"
 #include "core/unique_fd.h"
 #include "delivery/courier.h"
-#include "delivery/handshake.h"
+#include "delivery/session_opener.h"
 #include "ledger.h"
 #include "net/asio_timers.h"
 #include "net/task_group.h"
@@ -38,13 +38,13 @@ private:
 struct CourierSettings {
     delivery::Options delivery;
     delivery::Maps maps;
-    delivery::TlsChoice tls;
     queue::Spool::Options spool;
 
     CourierSettings();
 };
 
-/// Connects to the simulated smarthost. The plain stream stands in for a verified TLS one.
+/// Connects to the simulated smarthost; what follows is the product's. The plain stream stands in
+/// for a verified TLS one.
 class SimulatedDialler final : public delivery::Dialler {
 public:
     SimulatedDialler(const CourierSettings&, Smarthost&, Process&, const Clock&, const Log&);
@@ -54,9 +54,9 @@ private:
     const CourierSettings& settings_;
     Smarthost& smarthost_;
     Process& process_;
-    const Clock& clock_;
     Log log_;
     tls::Client tls_;
+    delivery::SessionOpener opener_;
 };
 
 class CourierNode {

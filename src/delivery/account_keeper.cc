@@ -68,25 +68,25 @@ net::Awaitable<Result<void>> AccountKeeper::take_up() {
             tasks_.spawn(wake_all(account), "account");
             continue;
         }
-        auto checked = co_await let_go_of_strays(account);
-        if (!checked) co_return checked;
+        tasks_.spawn(let_go_of_strays(account), "account");
     }
     co_return Result<void>();
 }
 
-// The configuration may have changed since they began to wait.
-net::Awaitable<Result<void>> AccountKeeper::let_go_of_strays(const Account account) {
+// The configuration may have changed since they began to wait. Nobody waits for this: there may be
+// a million of them.
+net::Awaitable<void> AccountKeeper::let_go_of_strays(Account account) {
     std::uint64_t after = 0;
     for (;;) {
         const auto page = co_await queue_.waiting(account, after, kPage);
-        if (!page) co_return Unexpected(page.error());
+        if (!page) co_return log_.warning(page.error().message);
         for (const queue::ListedMessage& message : *page) {
             after = message.number;
             if (leads_to(message, account)) continue;
             const auto released = co_await queue_.flush(message.id);
-            if (!released) co_return Unexpected(released.error());
+            if (!released) co_return log_.warning(released.error().message);
         }
-        if (page->size() < kPage) co_return Result<void>();
+        if (page->size() < kPage) co_return;
     }
 }
 

@@ -67,7 +67,7 @@ public:
     void try_now(bool all);
 
 private:
-    net::Awaitable<Result<void>> let_go_of_strays(const Account account);
+    net::Awaitable<void> let_go_of_strays(Account account);
     net::Awaitable<void> wake_all(Account account);
     net::Awaitable<void> save(AccountTrouble trouble);
     net::Awaitable<void> forget(Account account);

@@ -33,8 +33,6 @@ ErrorCode code_of(int sqlite_code, int system_errno) {
         case SQLITE_CANTOPEN:
         case SQLITE_AUTH:
             return ErrorCode::Denied;
-        case SQLITE_INTERRUPT:
-            return ErrorCode::Timeout;
         case SQLITE_CONSTRAINT:
             return ErrorCode::Invalid;
         default:
@@ -51,10 +49,6 @@ constexpr std::int64_t kPageSize = 4096;
 int remember_frames(void* frames, sqlite3*, const char*, int count) {
     *static_cast<int*>(frames) = count;
     return SQLITE_OK;
-}
-
-int count_down(void* left) {
-    return --*static_cast<std::int64_t*>(left) < 0 ? 1 : 0;
 }
 
 }  // namespace
@@ -222,11 +216,6 @@ std::int64_t Database::total_changes() const {
 
 bool Database::in_transaction() const {
     return sqlite3_get_autocommit(connection_) == 0;
-}
-
-void Database::limit_steps(std::int64_t thousands) {
-    steps_left_ = thousands;
-    sqlite3_progress_handler(connection_, 1000, thousands > 0 ? count_down : nullptr, &steps_left_);
 }
 
 std::int64_t Database::steps() const {

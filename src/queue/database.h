@@ -97,9 +97,6 @@ public:
     std::int64_t total_changes() const;
     /// False once an error has undone the whole transaction by itself.
     bool in_transaction() const;
-    /// Makes any statement that runs longer fail with Timeout; zero takes the limit away.
-    void limit_steps(std::int64_t thousands);
-
     /// Steps of SQLite's machine that the statements have taken so far: what a call costs, whatever
     /// the machine it runs on.
     std::int64_t steps() const;
@@ -119,7 +116,6 @@ private:
     std::unordered_map<const char*, sqlite3_stmt*> statements_;
     int wal_frames_ = 0;
     std::int64_t allocated_ = 0;  ///< Pages.
-    std::int64_t steps_left_ = 0;
 };
 
 }  // namespace postrider::queue

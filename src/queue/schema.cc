@@ -120,7 +120,45 @@ ALTER TABLE recipient ADD COLUMN row_check INTEGER;
 PRAGMA user_version = 3;
 )sql";
 
-constexpr const char* kSteps[] = {kFrom1To2, kFrom2To3};
+// state      how many messages are in each place: written with each transaction.
+// waiting    how many wait for each account. Both save a start and a status the counting, which
+//            for a million messages means reading 80 MB of indexes.
+// message    mail that waits for an account has times, too, at which it must be looked at.
+constexpr const char* kFrom3To4 = R"sql(
+ALTER TABLE state ADD COLUMN new_messages INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE state ADD COLUMN deferred_messages INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE state ADD COLUMN held_messages INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE state ADD COLUMN dead_messages INTEGER NOT NULL DEFAULT 0;
+UPDATE state SET
+    new_messages = (SELECT count(*) FROM message WHERE place = 0),
+    deferred_messages = (SELECT count(*) FROM message WHERE place = 1),
+    held_messages = (SELECT count(*) FROM message WHERE place = 2),
+    dead_messages = (SELECT count(*) FROM message WHERE place = 3);
+CREATE TABLE waiting(
+    account TEXT PRIMARY KEY,
+    messages INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO waiting SELECT waits_for, count(*) FROM message
+    WHERE place = 1 AND waits_for IS NOT NULL GROUP BY waits_for;
+CREATE TRIGGER message_waits AFTER UPDATE OF waits_for ON message
+WHEN OLD.waits_for IS NOT NEW.waits_for
+BEGIN
+    UPDATE waiting SET messages = messages - 1 WHERE account = OLD.waits_for;
+    DELETE FROM waiting WHERE account = OLD.waits_for AND messages <= 0;
+    INSERT INTO waiting SELECT NEW.waits_for, 1 WHERE NEW.waits_for IS NOT NULL
+        ON CONFLICT(account) DO UPDATE SET messages = messages + 1;
+END;
+CREATE TRIGGER message_gone AFTER DELETE ON message WHEN OLD.waits_for IS NOT NULL
+BEGIN
+    UPDATE waiting SET messages = messages - 1 WHERE account = OLD.waits_for;
+    DELETE FROM waiting WHERE account = OLD.waits_for AND messages <= 0;
+END;
+CREATE INDEX message_waiting_due ON message(waits_for, due)
+    WHERE place = 1 AND waits_for IS NOT NULL;
+PRAGMA user_version = 4;
+)sql";
+
+constexpr const char* kSteps[] = {kFrom1To2, kFrom2To3, kFrom3To4};
 static_assert(std::size(kSteps) + 1 == kFormat);
 
 struct Setting {

@@ -81,9 +81,7 @@ Result<void> SqliteSpool::forget(const Account& account) {
 
 Result<std::map<std::string, std::uint64_t>> SqliteSpool::waiting_counts() {
     if (auto good = usable(); !good) return Unexpected(good.error());
-    Statement query = database_->statement(
-        "SELECT waits_for, count(*) FROM message WHERE place = 1 AND waits_for IS NOT NULL "
-        "GROUP BY waits_for");
+    Statement query = database_->statement("SELECT account, messages FROM waiting");
     std::map<std::string, std::uint64_t> counts;
     for (;;) {
         const auto row = query.step();
@@ -114,11 +112,16 @@ Result<std::uint64_t> SqliteSpool::wake(const Account& account, std::optional<Wa
         const WallTime now = clock_.now();
         std::vector<std::uint64_t> numbers;
         {
-            Statement query = database_->statement(
-                "SELECT number FROM message WHERE place = 1 AND waits_for IS NOT NULL "
-                "AND waits_for = ? AND due <= ? ORDER BY number LIMIT ?",
-                key, reached ? to_column(*reached) : std::numeric_limits<std::int64_t>::max(),
-                static_cast<std::int64_t>(limit));
+            const auto at_most = static_cast<std::int64_t>(limit);
+            Statement query =
+                reached ? database_->statement(
+                              "SELECT number FROM message WHERE place = 1 AND waits_for IS NOT "
+                              "NULL AND waits_for = ? AND due <= ? ORDER BY due LIMIT ?",
+                              key, to_column(*reached), at_most)
+                        : database_->statement(
+                              "SELECT number FROM message WHERE place = 1 AND waits_for IS NOT "
+                              "NULL AND waits_for = ? ORDER BY number LIMIT ?",
+                              key, at_most);
             for (;;) {
                 const auto row = query.step();
                 if (!row) return Unexpected(row.error());

@@ -133,7 +133,7 @@ TEST_F(SpoolAccounts, WaitingMailIsNeverDueHoweverLateItIs) {
     EXPECT_EQ(spool_->counts()->deferred, 1U);
     start();
     EXPECT_THAT(lease(), IsEmpty());
-    EXPECT_EQ(spool_->counts()->deferred, 1U) << "counted anew at the start";
+    EXPECT_EQ(spool_->counts()->deferred, 1U) << "known at the start";
 }
 
 TEST_F(SpoolAccounts, WakesTheOldestFirstAndOnlyItsOwn) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "queue/sqlite_spool.h"
+#include "queue/store_files.h"
 #include "queue/testing/samples.h"
 
 namespace postrider::queue {
@@ -12,12 +13,18 @@ namespace {
 using Kind = mail::Disposition::Kind;
 using Costs = std::map<std::string, std::int64_t>;
 
+const Account kAccount{"[smtp.example.net]:465", "ann@example.net"};
+
 class Backlog {
 public:
     explicit Backlog(std::size_t size) : spool_(Spool::Options(), true, clock_, {}, UniqueFd()) {
         EXPECT_TRUE(spool_.start());
         for (std::size_t i = 0; i < size; ++i) submit();
-        for (const Lease& lease : lease_all(size)) settle(lease, Kind::Deferred);
+        // Half of it waits for its time, half for an account.
+        bool odd = false;
+        for (const Lease& lease : lease_all(size)) {
+            settle(lease, Kind::Deferred, (odd = !odd) ? "" : kAccount.key());
+        }
     }
 
     /// Of each call, with the backlog deferred and one message new.
@@ -37,6 +44,9 @@ public:
             steps([&] { EXPECT_EQ(spool_.list(kFirstNumber + 100, 20)->size(), 20U); });
         const auto listed = spool_.list(kFirstNumber + 100, 1);
         costs["find"] = steps([&] { EXPECT_TRUE(spool_.find(listed->front().id)->has_value()); });
+        costs["waiting_counts"] = steps([&] { EXPECT_EQ(spool_.waiting_counts()->size(), 1U); });
+        costs["wake, nothing reached"] = steps([&] { EXPECT_EQ(wake(clock_.now(), 500), 0U); });
+        costs["wake one"] = steps([&] { EXPECT_EQ(wake(std::nullopt, 1), 1U); });
         costs["collect_garbage"] =
             steps([&] { transact([&] { (void)*spool_.collect_garbage(); }); });
         return costs;
@@ -67,12 +77,18 @@ private:
         transact([&] { leases = *spool_.lease_due(limit); });
         return leases;
     }
-    void settle(const Lease& lease, Kind kind) {
+    std::uint64_t wake(std::optional<WallTime> reached, std::size_t limit) {
+        std::uint64_t woken = 0;
+        transact([&] { woken = *spool_.wake(kAccount, reached, limit); });
+        return woken;
+    }
+    void settle(const Lease& lease, Kind kind, const std::string& waits_for = "") {
         Settlement settlement;
         settlement.number = lease.number;
         settlement.outcomes.push_back(testing::outcome(0, kind));
         settlement.finished = true;
         settlement.next_attempt = clock_.now() + std::chrono::minutes{30};
+        settlement.waits_for = waits_for;
         transact([&] { EXPECT_TRUE(spool_.settle(settlement)); });
     }
 
@@ -87,6 +103,42 @@ TEST(SpoolScale, NoCallCostsMoreBecauseMoreMailWaits) {
         EXPECT_LE(cost, small.at(call) + small.at(call) / 10 + 5) << call;
         EXPECT_LT(cost, 3000) << call;
     }
+}
+
+/// What a start costs with so many deferred messages in the store.
+std::int64_t cost_of_start(int messages, bool cleanly_stopped) {
+    const testing::TemporaryFolder folder;
+    const ManualClock clock;
+    CapturedLog lines;
+    Spool::Options options;
+    options.directory = folder.path();
+    EXPECT_TRUE(Spool::open(options, clock, Log(lines, "qmgr")));
+    {
+        auto database = open_database({(folder.path() / "queue.db").string(), ""}, false);
+        EXPECT_TRUE(database);
+        const std::string rows =
+            "WITH RECURSIVE n(i) AS (SELECT 0x10000 UNION ALL SELECT i + 1 FROM n LIMIT " +
+            std::to_string(messages) +
+            ") INSERT INTO message SELECT i, 1, i, 1, 1, 0, 0, 0, printf('00000%X', i), i, 0, "
+            "1000, 'local', 3, 3, 4040718249, 0, 1, 0, '', 'a', 'example.org', '', 0, 0, 0, "
+            "NULL, NULL FROM n";
+        EXPECT_TRUE((*database)->execute(rows.c_str()));
+        EXPECT_TRUE((*database)->execute(cleanly_stopped ? "UPDATE state SET stopped_cleanly = 1"
+                                                         : "UPDATE state SET stopped_cleanly = 0"));
+    }
+    SqliteSpool spool(options, false, clock, Log(lines, "qmgr"), *lock_store(folder.path()));
+    EXPECT_TRUE(spool.start());
+    return spool.steps();
+}
+
+TEST(SpoolScale, AStartCostsNoMoreBecauseMoreMailWaits) {
+    EXPECT_LE(cost_of_start(9000, true), cost_of_start(100, true) + 5);
+    EXPECT_LT(cost_of_start(100, true), 1000);
+}
+
+TEST(SpoolScale, AfterAnUncleanStopOnlySmallTablesAreChecked) {
+    EXPECT_GT(cost_of_start(9000, false), 9000) << "not looked at";
+    EXPECT_LT(cost_of_start(30000, false), cost_of_start(9000, false));
 }
 
 TEST(SpoolScale, ControlCountingTheRowsWouldCostMore) {

@@ -92,6 +92,7 @@ private:
     Result<void> drop_unfinished();
     Result<void> check_tables();
     Result<void> count_places();
+    Result<void> read_counts();
     Result<void> reserve_log();
     void make_room(const Error&);
     Result<bool> resolve();

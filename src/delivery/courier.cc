@@ -4,6 +4,8 @@
 #include <set>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "core/ascii.h"
 #include "delivery/attempt.h"
 #include "delivery/depot.h"
@@ -45,6 +47,7 @@ struct Courier::State {
     net::Awaitable<void> attend(queue::Lease lease);
     net::Awaitable<void> warm_up(std::string next_hops);
     net::Awaitable<void> stop();
+    net::Awaitable<void> finish_recording();
     net::Awaitable<void> make_all_due();
     void retry_all();
     bool must_finish() const;
@@ -163,6 +166,22 @@ bool Courier::State::must_finish() const {
                        [](const Attempt* one) { return one->must_finish(); });
 }
 
+// An outcome is a fact (R6): what the store has not taken yet would be sent again by the successor,
+// who could not open that store either. Whoever cannot wait kills the process.
+net::Awaitable<void> Courier::State::finish_recording() {
+    bool told = false;
+    while (depot.settler.recording() > 0) {
+        if (!std::exchange(told, true)) {
+            depot.qmgr_log.warning(
+                fmt::format("stopping when the queue store has recorded {} outcomes",
+                            depot.settler.recording()));
+        }
+        attempt_ended.reset();
+        const auto waited = co_await attempt_ended.wait(depot.clock.monotonic() + 1s);
+        if (!waited && waited.error().code == ErrorCode::Cancelled) break;
+    }
+}
+
 net::Awaitable<void> Courier::State::stop() {
     const Clock& clock = depot.clock;
     depot.gate.stopping = true;
@@ -176,6 +195,7 @@ net::Awaitable<void> Courier::State::stop() {
         const auto waited = co_await attempt_ended.wait(deadline);
         if (!waited) break;
     }
+    co_await finish_recording();
     depot.connections.retire_all();
     co_await depot.tasks.join(std::min(deadline, clock.monotonic() + 1s));
     depot.tasks.cancel();

@@ -32,6 +32,7 @@ net::Awaitable<queue::Settled> Settler::settle(queue::Settlement settlement, mai
     std::chrono::seconds pause = 1s;
     bool counted = false;
     queue::Settled settled;
+    ++recording_;
     for (;;) {
         auto answer = co_await queue_.settle(settlement);
         if (answer) {
@@ -52,6 +53,7 @@ net::Awaitable<queue::Settled> Settler::settle(queue::Settlement settlement, mai
         if (!slept) break;
         pause = std::min<std::chrono::seconds>(pause * 2, kRetryMax);
     }
+    --recording_;
     if (counted && --gate_.unsettled == 0) opened_();
     co_return settled;
 }

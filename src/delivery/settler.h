@@ -25,6 +25,9 @@ public:
     /// Ends when it is recorded, or when the task is cancelled.
     net::Awaitable<queue::Settled> settle(queue::Settlement settlement, mail::QueueId id);
 
+    /// Outcomes that the store has not answered for yet.
+    std::size_t recording() const { return recording_; }
+
 private:
     queue::Queue& queue_;
     Gate& gate_;
@@ -32,6 +35,7 @@ private:
     boost::asio::any_io_executor executor_;
     const Log& log_;
     std::function<void()> opened_;
+    std::size_t recording_ = 0;
 };
 
 }  // namespace postrider::delivery

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "core/ascii.h"
+#include "net/until.h"
 
 namespace postrider::delivery {
 
@@ -18,6 +19,8 @@ constexpr std::size_t kPage = 500;
 /// A laptop is offline half of the day, and nobody wants to hear of it.
 constexpr auto kUnreachableTold = 1h;
 constexpr auto kNothingDue = 600s;
+constexpr Duration kRecordRetryMin = 1s;
+constexpr Duration kRecordRetryMax = 30s;
 
 }  // namespace
 
@@ -60,12 +63,12 @@ net::Awaitable<Result<void>> AccountKeeper::take_up() {
                                   display_name(trouble.account)));
         }
         accounts_.drop(trouble.account);
-        tasks_.spawn(forget(trouble.account), "account");
+        record(trouble.account);
     }
     for (const auto& [key, count] : *waiting) {
         const Account account = Account::of_key(key);
         if (accounts_.find(account) == nullptr) {
-            tasks_.spawn(wake_all(account), "account");
+            record(account);
             continue;
         }
         tasks_.spawn(let_go_of_strays(account), "account");
@@ -78,16 +81,28 @@ net::Awaitable<Result<void>> AccountKeeper::take_up() {
 net::Awaitable<void> AccountKeeper::let_go_of_strays(Account account) {
     std::uint64_t after = 0;
     for (;;) {
-        const auto page = co_await queue_.waiting(account, after, kPage);
-        if (!page) co_return log_.warning(page.error().message);
-        for (const queue::ListedMessage& message : *page) {
-            after = message.number;
-            if (leads_to(message, account)) continue;
-            const auto released = co_await queue_.flush(message.id);
-            if (!released) co_return log_.warning(released.error().message);
-        }
-        if (page->size() < kPage) co_return;
+        const auto more = co_await let_go_of_some(account, after);
+        if (more && !*more) break;
+        if (more) continue;
+        log_.warning(more.error().message);
+        const auto slept = co_await net::sleep_until(clock_.monotonic() + kRecordRetryMax);
+        if (!slept) break;
     }
+}
+
+// One page, behind `after`; false at the end.
+net::Awaitable<Result<bool>> AccountKeeper::let_go_of_some(const Account& account,
+                                                           std::uint64_t& after) {
+    const auto page = co_await queue_.waiting(account, after, kPage);
+    if (!page) co_return Unexpected(page.error());
+    for (const queue::ListedMessage& message : *page) {
+        if (!leads_to(message, account)) {
+            const auto released = co_await queue_.flush(message.id);
+            if (!released) co_return Unexpected(released.error());
+        }
+        after = message.number;
+    }
+    co_return page->size() == kPage;
 }
 
 bool AccountKeeper::leads_to(const queue::ListedMessage& message, const Account& account) {
@@ -144,7 +159,7 @@ void AccountKeeper::tell(const AccountTrouble& trouble) {
     } else {
         log_.info(is_new ? text : "still " + text);
     }
-    tasks_.spawn(save(trouble), "account");
+    record(trouble.account);
 }
 
 void AccountKeeper::worked(const Account& account, const Proof& proof) {
@@ -162,43 +177,71 @@ void AccountKeeper::over(const AccountTrouble& trouble) {
         alert.since = trouble.since;
         alarm_(alert);
     }
-    tasks_.spawn(forget(trouble.account), "account");
+    record(trouble.account);
 }
 
 void AccountKeeper::waiting_recorded(const Account& account) {
-    if (accounts_.find(account) == nullptr) tasks_.spawn(wake_all(account), "account");
+    if (accounts_.find(account) == nullptr) record(account);
 }
 
-net::Awaitable<void> AccountKeeper::save(AccountTrouble trouble) {
-    const auto saved = co_await queue_.save(std::move(trouble));
-    if (!saved) log_.warning("account trouble not recorded: " + saved.error().message);
+void AccountKeeper::record(const Account& account) {
+    unrecorded_.insert(account.key());
+    if (!std::exchange(recording_, true)) tasks_.spawn(record_all(), "accounts");
 }
 
-net::Awaitable<void> AccountKeeper::forget(Account account) {
-    const auto forgotten = co_await queue_.forget(account);
-    if (!forgotten) log_.warning("account trouble not forgotten: " + forgotten.error().message);
-    co_await wake_all(std::move(account));
+// The queue is told until it has heard: mail that waits for an account which works again would
+// wait for ever.
+net::Awaitable<void> AccountKeeper::record_all() {
+    Duration pause = kRecordRetryMin;
+    while (!unrecorded_.empty()) {
+        const std::string key = *unrecorded_.begin();
+        unrecorded_.erase(unrecorded_.begin());
+        const Account account = Account::of_key(key);
+        const auto recorded = co_await record_now(account);
+        if (recorded) {
+            pause = kRecordRetryMin;
+            continue;
+        }
+        log_.warning(fmt::format("{}: state of the account not recorded yet: {}",
+                                 display_name(account), recorded.error().message));
+        unrecorded_.insert(key);
+        const auto slept = co_await net::sleep_until(clock_.monotonic() + pause);
+        if (!slept) break;
+        pause = std::min<Duration>(pause * 2, kRecordRetryMax);
+    }
+    recording_ = false;
+}
+
+net::Awaitable<Result<void>> AccountKeeper::record_now(const Account account) {
+    if (const AccountTrouble* trouble = accounts_.find(account)) {
+        AccountTrouble present = *trouble;
+        co_return co_await queue_.save(std::move(present));
+    }
+    auto forgotten = co_await queue_.forget(account);
+    if (!forgotten) co_return forgotten;
+    co_return co_await wake_all(account);
 }
 
 // In batches, so that nobody waits long; until it is in trouble again.
-net::Awaitable<void> AccountKeeper::wake_all(Account account) {
+net::Awaitable<Result<void>> AccountKeeper::wake_all(const Account& account) {
     while (accounts_.find(account) == nullptr) {
         const auto woken = co_await queue_.wake(account, std::nullopt, kPage);
-        if (!woken) log_.warning(woken.error().message);
-        if (!woken || *woken < kPage) co_return;
+        if (!woken) co_return Unexpected(woken.error());
+        if (*woken < kPage) break;
     }
+    co_return Result<void>();
 }
 
 void AccountKeeper::pause(const std::string& next_hops) {
-    AccountTrouble paused = accounts_.pause(next_hops, clock_.now());
+    const AccountTrouble paused = accounts_.pause(next_hops, clock_.now());
     log_.info(next_hops + ": paused by the operator, all its mail waits");
-    tasks_.spawn(save(std::move(paused)), "account");
+    record(paused.account);
 }
 
 void AccountKeeper::resume(const std::string& next_hops) {
     for (const AccountTrouble& trouble : accounts_.resume(next_hops, clock_.now())) {
         log_.info(display_name(trouble.account) + ": resumed by the operator");
-        tasks_.spawn(forget(trouble.account), "account");
+        record(trouble.account);
     }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -68,9 +69,11 @@ public:
 
 private:
     net::Awaitable<void> let_go_of_strays(Account account);
-    net::Awaitable<void> wake_all(Account account);
-    net::Awaitable<void> save(AccountTrouble trouble);
-    net::Awaitable<void> forget(Account account);
+    net::Awaitable<Result<bool>> let_go_of_some(const Account& account, std::uint64_t& after);
+    void record(const Account&);
+    net::Awaitable<void> record_all();
+    net::Awaitable<Result<void>> record_now(const Account account);
+    net::Awaitable<Result<void>> wake_all(const Account& account);
     void over(const AccountTrouble&);
     void tell(const AccountTrouble&);
     bool leads_to(const queue::ListedMessage&, const Account&);
@@ -83,6 +86,8 @@ private:
     net::TaskGroup& tasks_;
     const Log& log_;
     Accounts accounts_;
+    std::set<std::string> unrecorded_;  // Keys of accounts that the queue knows otherwise, perhaps.
+    bool recording_ = false;
     Alarm alarm_;
 };
 

@@ -8,6 +8,7 @@
 
 #include "delivery/courier.h"
 #include "queue/checksum.h"
+#include "queue/sqlite_spool.h"
 
 namespace postrider::delivery {
 namespace {
@@ -71,6 +72,24 @@ public:
     bool refusing = true;
 };
 
+/// Refuses to let waiting mail go, as with a full disk.
+class ReluctantSpool final : public queue::SqliteSpool {
+public:
+    explicit ReluctantSpool(const Clock& clock)
+        : SqliteSpool(Options(), true, clock, std::nullopt, UniqueFd()) {
+        POSTRIDER_CHECK(start().has_value());
+    }
+    Result<std::uint64_t> wake(const queue::Account& account, std::optional<WallTime> reached,
+                               std::size_t limit) override {
+        if (refusals > 0) {
+            --refusals;
+            return Unexpected(ErrorCode::Unavailable, "database or disk is full");
+        }
+        return SqliteSpool::wake(account, reached, limit);
+    }
+    int refusals = 0;
+};
+
 class AccountTroubleTest : public testing::Test {
 protected:
     AccountTroubleTest() {
@@ -110,7 +129,10 @@ protected:
         auto executor = context.get_executor();
         queue::Queue queue(std::move(spool), executor, clock, log, queue::Queue::Storage::Inline);
         Courier courier(options, maps, queue, dialler, clock, executor, log);
-        courier.on_alert([this](const Alert& alert) { alerts.push_back(alert.state); });
+        courier.on_alert([this](const Alert& alert) {
+            alerts.push_back(alert.state);
+            if (alert.state == "ok" && on_ok) on_ok();
+        });
         queue.on_due([&courier] { courier.wake(); });
         const auto rethrow = [](std::exception_ptr trouble) {
             if (trouble) std::rethrow_exception(trouble);
@@ -146,6 +168,7 @@ protected:
     std::unique_ptr<queue::Spool> spool = queue::Spool::open_in_memory(clock);
     std::vector<queue::AccountTrouble> troubles;
     std::vector<std::string> alerts;
+    std::function<void()> on_ok;
 };
 
 // A thousand messages wait: one login, each message recorded once, one alert; when the operator has
@@ -167,6 +190,24 @@ TEST_F(AccountTroubleTest, AThousandMessagesAreOneLoginAndFlowWhenItIsRepaired) 
     EXPECT_THAT(alerts, ElementsAre("login-refused", "ok"));
     EXPECT_TRUE(troubles.empty());
     EXPECT_LE(dialler.logins, 6) << "a probe, and the window";
+}
+
+// Found by simulation: the disk was full at the moment at which the account worked again, and its
+// mail waited for ever.
+TEST_F(AccountTroubleTest, MailFlowsAlsoWhenTheQueueCouldNotRecordAtOnceThatTheAccountWorks) {
+    auto reluctant = std::make_unique<ReluctantSpool>(clock);
+    ReluctantSpool& store = *reluctant;
+    spool = std::move(reluctant);
+    submit(20);
+    on_ok = [&store] { store.refusals = 2; };
+    const auto all_wait = [this] { return count("status=deferred") >= 20; };
+    const auto repair = [this](Courier& courier) {
+        dialler.refusing = false;
+        courier.flush();
+    };
+    const auto all_sent = [this] { return count("status=sent") >= 20; };
+    live({{all_wait, repair}, {all_sent, {}}});
+    EXPECT_EQ(count("status=sent"), 20);
 }
 
 TEST_F(AccountTroubleTest, AProbeThatFailsTouchesOneMessageAndTellsNobodyAgain) {

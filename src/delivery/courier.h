@@ -71,7 +71,8 @@ public:
     void on_alert(Alarm alarm);
     /// Starts nothing new; transactions whose end of data has been sent get stop_grace to be
     /// answered and settled, the others are cut off at once. Returns when run() has ended, and not
-    /// before the store has taken every outcome that is known (R6): with a broken disk that is late.
+    /// before the store has taken every outcome that is known (R6): with a broken disk that is
+    /// late.
     net::Awaitable<void> stop();
 
     std::vector<DestinationStatus> status() const;

@@ -23,7 +23,7 @@ Depot::Depot(const Options& what, const Maps& maps, queue::Queue& from, Dialler&
       login_turns(options, keeper.accounts(), gate, clock, on),
       lanes(options, dialler, keeper.accounts(), gate, clock, on),
       connections(options, dialler, clock, gate, tasks, on),
-      settler(queue, gate, clock, on, qmgr_log,
+      settler(queue, gate, clock, qmgr_log,
               [this] {
                   due.set();
                   lanes.wake_all();

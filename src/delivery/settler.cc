@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
 
 #include "net/until.h"
@@ -18,15 +17,9 @@ constexpr auto kRetryMax = 30s;
 
 }  // namespace
 
-Settler::Settler(queue::Queue& queue, Gate& gate, const Clock& clock,
-                 boost::asio::any_io_executor executor, const Log& qmgr,
+Settler::Settler(queue::Queue& queue, Gate& gate, const Clock& clock, const Log& qmgr,
                  std::function<void()> opened)
-    : queue_(queue),
-      gate_(gate),
-      clock_(clock),
-      executor_(std::move(executor)),
-      log_(qmgr),
-      opened_(std::move(opened)) {}
+    : queue_(queue), gate_(gate), clock_(clock), log_(qmgr), opened_(std::move(opened)) {}
 
 net::Awaitable<queue::Settled> Settler::settle(queue::Settlement settlement, mail::QueueId id) {
     std::chrono::seconds pause = 1s;
@@ -44,12 +37,7 @@ net::Awaitable<queue::Settled> Settler::settle(queue::Settlement settlement, mai
         if (!counted) ++gate_.unsettled;
         counted = true;
         if (answer.error().code == ErrorCode::Invalid) break;  // No such lease: nothing to record.
-        boost::asio::steady_timer timer(executor_);
-        const MonotonicTime until = clock_.monotonic() + pause;
-        const auto slept = co_await net::until(timer, net::kNever, "wait", [&](auto token) {
-            timer.expires_at(until);
-            return timer.async_wait(std::move(token));
-        });
+        const auto slept = co_await net::sleep_until(clock_.monotonic() + pause);
         if (!slept) break;
         pause = std::min<std::chrono::seconds>(pause * 2, kRetryMax);
     }

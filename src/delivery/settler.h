@@ -3,8 +3,6 @@
 
 #include <functional>
 
-#include <boost/asio/any_io_executor.hpp>
-
 #include "core/clock.h"
 #include "core/log.h"
 #include "delivery/lane.h"
@@ -19,8 +17,7 @@ namespace postrider::delivery {
 class Settler {
 public:
     /// All references must outlive it. `opened` is called when the gate opens again.
-    Settler(queue::Queue&, Gate&, const Clock&, boost::asio::any_io_executor, const Log& qmgr,
-            std::function<void()> opened);
+    Settler(queue::Queue&, Gate&, const Clock&, const Log& qmgr, std::function<void()> opened);
 
     /// Ends when it is recorded, or when the task is cancelled.
     net::Awaitable<queue::Settled> settle(queue::Settlement settlement, mail::QueueId id);
@@ -32,7 +29,6 @@ private:
     queue::Queue& queue_;
     Gate& gate_;
     const Clock& clock_;
-    boost::asio::any_io_executor executor_;
     const Log& log_;
     std::function<void()> opened_;
     std::size_t recording_ = 0;

@@ -22,4 +22,12 @@ Awaitable<bool> is_cancelled() {
     co_return state.cancelled() != boost::asio::cancellation_type::none;
 }
 
+Awaitable<Result<void>> sleep_until(MonotonicTime when) {
+    boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor);
+    co_return co_await until(timer, kNever, "sleep", [&](auto token) {
+        timer.expires_at(when);
+        return timer.async_wait(std::move(token));
+    });
+}
+
 }  // namespace postrider::net

@@ -34,6 +34,9 @@ Error operation_error(std::string_view attempt, const boost::system::error_code&
 /// boost::asio::this_coro::reset_cancellation_state()`.
 Awaitable<bool> is_cancelled();
 
+/// Ends at that time, or with Cancelled.
+Awaitable<Result<void>> sleep_until(MonotonicTime);
+
 /// Runs one Asio operation, given as a function from a completion token to a void(error_code)
 /// operation, until the deadline. Timeout if it passed, Cancelled if the coroutine or the operation
 /// was cancelled, otherwise the operation's own outcome. Costs a timer registration unless the

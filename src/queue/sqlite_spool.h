@@ -35,7 +35,7 @@ namespace postrider::queue {
 /// Spoilt  SQLite has rolled back; calls and commit fail with the first error.
 /// Broken  no connection. Memory stands as if the transaction held, `undo` is kept until reopen()
 ///         knows.
-class SqliteSpool final : public Spool {
+class SqliteSpool : public Spool {
 public:
     SqliteSpool(const Options&, bool in_memory, const Clock&, std::optional<Log>, UniqueFd lock);
     ~SqliteSpool() override;

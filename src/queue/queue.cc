@@ -1,5 +1,6 @@
 #include "queue/queue.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <boost/asio/async_result.hpp>
@@ -13,9 +14,21 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr Traits kPlain{};
-constexpr Traits kMakesDue{.makes_due = true, .leaves_garbage = false, .uncommitted = 0};
-constexpr Traits kLeavesGarbage{.makes_due = false, .leaves_garbage = true, .uncommitted = 0};
-constexpr Traits kBoth{.makes_due = true, .leaves_garbage = true, .uncommitted = 0};
+constexpr Traits kMakesDue{.makes_due = true};
+constexpr Traits kLeavesGarbage{.leaves_garbage = true};
+constexpr Traits kBoth{.makes_due = true, .leaves_garbage = true};
+constexpr Traits kPatient{.patient = true};
+constexpr Traits kIndifferent{.indifferent = true};
+
+/// Nothing but "not yet" to be recorded. If that gets lost the message is due again, as it was.
+bool is_deferral(const Settlement& settlement) {
+    return settlement.finished && settlement.reports.empty() && settlement.reported.empty() &&
+           settlement.dead.empty() &&
+           std::all_of(settlement.outcomes.begin(), settlement.outcomes.end(),
+                       [](const Outcome& one) {
+                           return one.disposition.kind == mail::Disposition::Kind::Deferred;
+                       });
+}
 
 template <typename T, typename Body, typename Handler>
 class Call final : public Job {
@@ -116,25 +129,27 @@ void Queue::forget(std::uint64_t number) {
 
 net::Awaitable<Result<std::vector<Lease>>> Queue::lease_due(std::size_t limit) {
     return state_->call<std::vector<Lease>>(
-        [limit](Spool& spool) { return spool.lease_due(limit); });
+        [limit](Spool& spool) { return spool.lease_due(limit); }, kIndifferent);
 }
 
 net::Awaitable<Result<std::optional<WallTime>>> Queue::next_due() {
-    return state_->call<std::optional<WallTime>>([](Spool& spool) { return spool.next_due(); });
+    return state_->call<std::optional<WallTime>>([](Spool& spool) { return spool.next_due(); },
+                                                 kIndifferent);
 }
 
 net::Awaitable<Result<std::string>> Queue::read_piece(std::uint64_t number, std::uint32_t piece) {
     return state_->call<std::string>(
-        [number, piece](Spool& spool) { return spool.read_piece(number, piece); });
+        [number, piece](Spool& spool) { return spool.read_piece(number, piece); }, kIndifferent);
 }
 
 net::Awaitable<Result<Settled>> Queue::settle(Settlement settlement) {
     const auto state = state_;
-    const bool reports = !settlement.reports.empty();
+    const Traits traits = is_deferral(settlement)       ? kPatient
+                          : !settlement.reports.empty() ? kBoth
+                                                        : kLeavesGarbage;
     auto body = [settlement = std::move(settlement)](Spool& spool) {
         return spool.settle(settlement);
     };
-    const Traits traits = reports ? kBoth : kLeavesGarbage;
     auto settled = co_await state->call<Settled>(std::move(body), traits);
     if (settled && settled->others_due) state->storage->tell_due();
     co_return settled;

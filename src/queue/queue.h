@@ -48,8 +48,12 @@ public:
     void forget(std::uint64_t number);
 
     net::Awaitable<Result<std::vector<Lease>>> lease_due(std::size_t limit);
+    /// Leased messages do not count: to be asked again when one has been settled.
     net::Awaitable<Result<std::optional<WallTime>>> next_due();
     net::Awaitable<Result<std::string>> read_piece(std::uint64_t number, std::uint32_t piece);
+    /// That all is deferred, and nothing else, may wait for the sync of another call, for 50 ms at
+    /// most: after a power cut meanwhile the message is due as it was before. Other calls but the
+    /// three above see it at once.
     net::Awaitable<Result<Settled>> settle(Settlement);
 
     // As in Spool, for one message or for all; all are taken in batches, so that nobody waits long.

@@ -1,11 +1,14 @@
 #include "queue/queue.h"
 
+#include <chrono>
+
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
+#include "queue/storage_thread.h"
 #include "queue/testing/fault_vfs.h"
 #include "queue/testing/loop.h"
 #include "queue/testing/samples.h"
@@ -45,6 +48,25 @@ protected:
         (void)co_await queue_->read_piece(number, 0);
     }
 
+    net::Awaitable<void> defer(std::uint64_t number) {
+        Settlement settlement;
+        settlement.number = number;
+        settlement.outcomes.push_back(testing::outcome(0, Kind::Deferred));
+        settlement.next_attempt = clock_.now() + std::chrono::hours(1);
+        settlement.finished = true;
+        const auto settled = co_await queue_->settle(std::move(settlement));
+        EXPECT_TRUE(settled);
+        ++deferred_;
+    }
+    /// Commits `count` messages and leases them.
+    std::uint64_t lease(std::uint32_t count) {
+        const auto first = reserve(count);
+        for (std::uint32_t i = 0; i < count; ++i) loop_.spawn(submit(first + i));
+        EXPECT_TRUE(loop_.run_all());
+        EXPECT_EQ(loop_.run(queue_->lease_due(count))->size(), count);
+        return first;
+    }
+
     net::Awaitable<void> probe() {
         if (!queue_) co_return;
         const auto counts = co_await queue_->counts();
@@ -68,6 +90,7 @@ protected:
     std::unique_ptr<Queue> queue_;
     int accepted_ = 0;
     int refused_ = 0;
+    int deferred_ = 0;
     bool broken_ = false;
 };
 
@@ -112,6 +135,44 @@ TEST_P(QueueTest, DeliversOneMessageFromEndToEnd) {
     EXPECT_TRUE(loop_.run(queue_->settle(settlement))->removed);
     EXPECT_EQ(loop_.run(queue_->counts())->active, 0U);
     EXPECT_FALSE(loop_.run(queue_->next_due())->has_value());
+}
+
+TEST_P(QueueTest, ADeferralSharesTheSyncOfACommit) {
+    const auto first = lease(1);
+    const auto second = reserve(1);
+    const auto before = queue_->transaction_count();
+    loop_.spawn(defer(first));
+    loop_.spawn(submit(second));
+    ASSERT_TRUE(loop_.run_all());
+    EXPECT_EQ(deferred_ + accepted_, 1 + 2);
+    EXPECT_EQ(queue_->transaction_count() - before, 1U);
+}
+
+TEST_P(QueueTest, ADeferralAloneIsRecordedAfterAWhile) {
+    const auto first = lease(1);
+    const auto begun = std::chrono::steady_clock::now();
+    loop_.spawn(defer(first));
+    // Delivery's own looks at the queue do not hurry it.
+    EXPECT_EQ(loop_.run_once(queue_->lease_due(10))->size(), 0U);
+    EXPECT_FALSE(loop_.run_once(queue_->next_due())->has_value());
+    ASSERT_TRUE(loop_.run_all());
+    EXPECT_GE(std::chrono::steady_clock::now() - begun, StorageThread::kPatience);
+    EXPECT_TRUE(loop_.run(queue_->next_due())->has_value());
+}
+
+TEST_P(QueueTest, WhoAsksIsToldOfADeferralThatWaits) {
+    loop_.spawn(defer(lease(1)));
+    EXPECT_EQ(loop_.run(queue_->counts())->deferred, 1U);
+}
+
+TEST_P(QueueTest, DeferralsThatWaitAreRecordedAtTheEnd) {
+    loop_.spawn(defer(lease(1)));
+    loop_.run_while([polls = 0]() mutable { return ++polls < 3; });
+    queue_.reset();
+    ASSERT_TRUE(loop_.run_all());
+    EXPECT_EQ(deferred_, 1);
+    start();
+    EXPECT_EQ(loop_.run_once(queue_->counts())->deferred, 1U);
 }
 
 TEST_P(QueueTest, AFailingCallLeavesItsCompanionsAlone) {

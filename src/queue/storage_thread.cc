@@ -1,6 +1,7 @@
 #include "queue/storage_thread.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -12,6 +13,8 @@ namespace asio = boost::asio;
 
 /// Calls in one transaction: bounds how long the first of them waits.
 constexpr std::size_t kBatchMax = 2000;
+/// Patient calls that are company enough for each other.
+constexpr std::size_t kPatientMax = 64;
 /// Content that may wait in an open transaction for the next commit.
 constexpr std::size_t kUncommittedMax = 4UL * 1024 * 1024;
 /// Removed messages after which their content is deleted even though calls are waiting.
@@ -33,7 +36,8 @@ StorageThread::StorageThread(std::unique_ptr<Spool> spool, asio::any_io_executor
       on_due_(std::make_shared<std::function<void()>>()),
       spool_(std::move(spool)),
       reopen_delay_(kReopenMin),
-      reopen_timer_(network_) {}
+      reopen_timer_(network_),
+      patience_timer_(network_) {}
 
 void StorageThread::start() {
     if (storage_ == Queue::Storage::Thread) thread_ = std::thread([this] { work(); });
@@ -44,11 +48,13 @@ void StorageThread::stop() {
     {
         const std::lock_guard guard(mutex_);
         stopping_ = true;
+        hurry();
         if (storage_ == Queue::Storage::Inline) left.swap(waiting_);
     }
     changed_.notify_one();
     if (thread_.joinable()) thread_.join();
     reopen_timer_.cancel();
+    patience_timer_.cancel();
     run(std::move(left));
     if (transaction_open_) (void)commit();
     reopen_at_ = {};
@@ -59,7 +65,7 @@ void StorageThread::stop() {
 
 void StorageThread::submit(std::unique_ptr<Job> job) {
     std::unique_lock lock(mutex_);
-    if (stopping_ || waiting_.size() >= Queue::kWaitingMax) {
+    if (stopping_ || waiting_.size() + patient_.size() >= Queue::kWaitingMax) {
         const Error error =
             stopping_ ? Error{ErrorCode::Unavailable, "the queue is closed"}
                       : Error{ErrorCode::Limit, "too many calls wait for the queue store"};
@@ -68,14 +74,45 @@ void StorageThread::submit(std::unique_ptr<Job> job) {
         one.push_back(std::move(job));
         return refuse(std::move(one), error);
     }
-    waiting_.push_back(std::move(job));
+    const Traits traits = job->traits();
+    if (traits.patient) {
+        if (patient_.empty()) hurry_later();
+        patient_.push_back(std::move(job));
+        if (patient_.size() >= kPatientMax) hurry();
+    } else {
+        if (!traits.indifferent) hurry();
+        waiting_.push_back(std::move(job));
+    }
     if (storage_ == Queue::Storage::Thread) {
         lock.unlock();
         changed_.notify_one();
-    } else if (!std::exchange(turn_posted_, true)) {
+    } else if (!waiting_.empty() && !std::exchange(turn_posted_, true)) {
         lock.unlock();
         run_soon();
     }
+}
+
+/// With the mutex: patient calls are run with what waits.
+void StorageThread::hurry() {
+    std::move(patient_.begin(), patient_.end(), std::back_inserter(waiting_));
+    patient_.clear();
+}
+
+/// With the mutex.
+void StorageThread::hurry_later() {
+    patience_ends_ = clock_.monotonic() + kPatience;
+    if (storage_ == Queue::Storage::Thread) return;
+    patience_timer_.expires_after(kPatience);
+    patience_timer_.async_wait(
+        [weak = weak_from_this()](const boost::system::error_code& cancelled) {
+            const auto self = weak.lock();
+            if (!self || cancelled) return;
+            const std::lock_guard guard(self->mutex_);
+            self->hurry();
+            if (!self->waiting_.empty() && !std::exchange(self->turn_posted_, true)) {
+                self->run_soon();
+            }
+        });
 }
 
 void StorageThread::run_soon() {
@@ -109,6 +146,11 @@ void StorageThread::work() {
         if (waiting_.empty()) {
             const bool untidy = transaction_open_ || garbage_ > 0 || wrote_;
             const auto some_work = [this] { return stopping_ || !waiting_.empty(); };
+            if (!patient_.empty()) {
+                const auto left = patience_ends_ - clock_.monotonic();
+                if (!changed_.wait_for(lock, left, some_work)) hurry();
+                continue;
+            }
             if (spool_->is_broken()) {
                 changed_.wait_for(lock, reopen_delay_, some_work);
             } else if (untidy) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -27,6 +28,11 @@ struct Traits {
     /// Bytes of a call that promises nothing yet, so that it need not wait for a sync: a piece that
     /// got lost is missed when its message is committed. 0 for calls that promise something.
     std::size_t uncommitted = 0;
+    /// It may be lost without harm, and so waits a moment for a call that needs a sync, to share
+    /// it.
+    bool patient = false;
+    /// Does not ask for what patient calls change, and so does not hurry them.
+    bool indifferent = false;
 };
 
 /// One call on its way through the storage thread. Made, completed and destroyed on the network
@@ -49,7 +55,9 @@ private:
 using Jobs = std::deque<std::unique_ptr<Job>>;
 
 /// Group commit: while one batch is being synced the next one gathers, so that batches grow with
-/// the load and the disk's slowness by themselves, and nobody waits for company.
+/// the load and the disk's slowness by themselves. Only patient calls wait for company, until the
+/// next call of another kind (which is run behind them, and so sees what they change), until they
+/// are many, or for kPatience.
 ///
 /// A batch whose transaction has an unknown outcome (the spool is broken) is not answered at all
 /// until the spool knows (R4); it is then answered as if nothing had happened, or refused. Other
@@ -72,6 +80,8 @@ public:
     }
     std::uint64_t transaction_count() const { return transactions_; }
 
+    static constexpr std::chrono::milliseconds kPatience{50};
+
 private:
     enum class Outcome : std::uint8_t {
         Known,    ///< The jobs have their results.
@@ -81,6 +91,8 @@ private:
 
     void work();
     void run_soon();
+    void hurry();
+    void hurry_later();
     void run(Jobs);
     Outcome run_together(Jobs&);
     void run_alone(Jobs);
@@ -123,10 +135,13 @@ private:
     std::mutex mutex_;
     std::condition_variable changed_;
     Jobs waiting_;
+    Jobs patient_;
+    MonotonicTime patience_ends_{};  ///< While patient_ is not empty.
     bool stopping_ = false;
     bool turn_posted_ = false;  ///< Inline only.
 
-    boost::asio::steady_timer reopen_timer_;  ///< Inline only.
+    boost::asio::steady_timer reopen_timer_;    ///< Inline only.
+    boost::asio::steady_timer patience_timer_;  ///< Inline only.
     std::thread thread_;
 };
 

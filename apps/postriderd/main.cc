@@ -190,7 +190,8 @@ int serve(const Arguments& arguments, UniqueFd parent) {
     auto doors = daemon::open_doors(*config, layout, log);
     if (!doors) return fail(doors.error(), 71);
     if (::geteuid() != 0 && !parent && daemon::has_ambient_privileges()) {
-        auto started = daemon::start_anew_without_privileges(all_of(*doors), arguments.words);
+        auto started = daemon::start_anew_without_privileges(all_of(*doors), doors->are_kept_open,
+                                                             arguments.words);
         return fail(started.error(), 71);
     }
     for (const std::string& warning : config->warnings()) log.warning(warning);

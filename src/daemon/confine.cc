@@ -18,6 +18,7 @@
 #include <fmt/format.h>
 
 #include "core/unique_fd.h"
+#include "daemon/service_manager.h"
 
 namespace postrider::daemon {
 namespace {
@@ -156,7 +157,8 @@ Result<void> drop_privileges(const Owner& owner) {
     return seal();
 }
 
-Result<void> start_anew_without_privileges(std::vector<int> sockets, char** arguments) {
+Result<void> start_anew_without_privileges(std::vector<int> sockets, bool are_kept_open,
+                                           char** arguments) {
     ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     // Out of the way first: one socket's new place may be where another one is.
     constexpr int kFirst = 3;
@@ -169,6 +171,7 @@ Result<void> start_anew_without_privileges(std::vector<int> sockets, char** argu
     }
     ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
     ::setenv("LISTEN_FDS", std::to_string(sockets.size()).c_str(), 1);
+    if (!are_kept_open) ::setenv("LISTEN_FDNAMES", std::string(kOwnSockets).c_str(), 1);
     std::error_code trouble;
     const auto program = std::filesystem::read_symlink("/proc/self/exe", trouble);
     if (!trouble) ::execv(program.c_str(), arguments);

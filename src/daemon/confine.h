@@ -21,8 +21,9 @@ Result<void> keep_master_privileges();
 bool has_ambient_privileges();
 /// Gives those up, by starting the same program again with the sockets that they were needed for,
 /// handed over as a service manager would: so no system call that changes privileges need be
-/// allowed. Returns only when that fails.
-Result<void> start_anew_without_privileges(std::vector<int> sockets, char** arguments);
+/// allowed. `are_kept_open` is that of Doors. Returns only when that fails.
+Result<void> start_anew_without_privileges(std::vector<int> sockets, bool are_kept_open,
+                                           char** arguments);
 
 /// Becomes `owner` for good, with no capability, no way to gain any (no_new_privs), no core dumps,
 /// unreadable through /proc. Without `owner.change_to` the account stays what it is.

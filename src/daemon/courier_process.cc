@@ -12,6 +12,7 @@
 
 #include "control/server.h"
 #include "core/log_targets.h"
+#include "core/start_pages.h"
 #include "daemon/accounts.h"
 #include "daemon/alert_program.h"
 #include "daemon/confine.h"
@@ -163,6 +164,7 @@ public:
         if (clock_) tasks_.spawn_vital(heed_clock(), "clock");
         link_.say(Note(Note::Kind::Ready));
         const GatheredLog gathered(log_target, context_);
+        forget_start_pages();
         context_.run();
     }
 
@@ -226,6 +228,15 @@ private:
         if (auto read = resolver_->refresh(); !read) log_.warning(read.error().message);
     }
 
+    /// Nothing waits to be sent, and nobody has used the queue since this was asked last.
+    net::Awaitable<bool> is_quiet() {
+        const bool unused = queue_.transaction_count() == transactions_;
+        const auto counts = co_await queue_.counts();
+        transactions_ = queue_.transaction_count();
+        const bool empty = counts && counts->incoming + counts->active + counts->deferred == 0;
+        co_return unused && empty;
+    }
+
     net::Awaitable<void> heed_master() {
         while (true) {
             auto note = co_await link_.next();
@@ -233,6 +244,11 @@ private:
             // lost by that; a crash would do the same.
             if (!note) ::_exit(1);
             if (note->kind == Note::Kind::Channel) inboxes_.attach(std::move(note->fd));
+            if (note->kind == Note::Kind::Quiet) {
+                const bool quiet = co_await is_quiet();
+                const Note answer(Note::Kind::Quiet, quiet ? 1 : 0, "");
+                link_.say(answer);
+            }
             if (note->kind == Note::Kind::Stop) break;
         }
         // Mail is taken in while deliveries come to their end, and no longer.
@@ -258,6 +274,7 @@ private:
     std::unique_ptr<net::ClockWatch> clock_;
     Log log_;
     net::TaskGroup tasks_;
+    std::uint64_t transactions_ = 0;
 };
 
 /// From here on the process can open its queue and connections, and little else.

@@ -158,7 +158,8 @@ std::string path_of(int fd) {
 
 /// Takes what the service manager has opened for us: unix sockets are told apart by their paths.
 void adopt_handed_over(const Layout& layout, const Log& log, Doors& doors) {
-    for (UniqueFd& fd : take_handed_over()) {
+    HandedOver handed_over = take_handed_over();
+    for (UniqueFd& fd : handed_over.sockets) {
         const std::string path = path_of(fd.get());
         if (!is_listening(fd.get())) {
             log.warning("a descriptor that was handed over is no listening socket: closed");
@@ -170,6 +171,7 @@ void adopt_handed_over(const Layout& layout, const Log& log, Doors& doors) {
             doors.smtp.push_back(std::move(fd));
         }
     }
+    doors.are_kept_open = !handed_over.own && !doors.smtp.empty() && doors.submit && doors.control;
 }
 
 }  // namespace

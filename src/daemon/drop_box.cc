@@ -118,6 +118,12 @@ std::optional<MonotonicTime> DropBox::wake_at() const {
     return earliest;
 }
 
+bool DropBox::is_empty() const {
+    return !scan_due_ && std::all_of(files_.begin(), files_.end(), [](const auto& file) {
+        return file.second.state == State::Refused;
+    });
+}
+
 void DropBox::taken(const std::string& name) {
     if (files_.erase(name) == 0) return;
     if (::unlinkat(directory_.get(), name.c_str(), 0) < 0 && errno != ENOENT) {

@@ -40,6 +40,9 @@ public:
     /// When next() should be asked again although nothing was dropped; nothing if never.
     std::optional<MonotonicTime> wake_at() const;
 
+    /// Nothing is there but what was refused.
+    bool is_empty() const;
+
     void taken(const std::string& name);
     /// It will never be accepted: it stays, and is not offered again until rescan().
     void refused(const std::string& name);

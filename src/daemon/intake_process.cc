@@ -10,6 +10,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "core/log_targets.h"
+#include "core/start_pages.h"
 #include "daemon/confine.h"
 #include "daemon/link_reader.h"
 #include "daemon/log_target.h"
@@ -59,6 +60,7 @@ public:
         tasks_.spawn_vital(heed_master(), "master's notes");
         link_.say(Note(Note::Kind::Ready));
         const GatheredLog gathered(log_target, context_);
+        forget_start_pages();
         context_.run();
     }
 
@@ -73,7 +75,13 @@ private:
             if (note->kind == Note::Kind::Drop) {
                 tasks_.spawn(take_drop(std::move(note->fd), note->number, note->text), "maildrop");
             }
-            if (note->kind == Note::Kind::Stop) tasks_.spawn_vital(finish(note->number != 0), "stop");
+            if (note->kind == Note::Kind::Quiet) {
+                const std::uint64_t served = std::exchange(served_, server_.served_count());
+                const bool quiet = server_.is_idle() && served == served_;
+                link_.say(Note(Note::Kind::Quiet, quiet ? 1 : 0, ""));
+            }
+            if (note->kind == Note::Kind::Stop)
+                tasks_.spawn_vital(finish(note->number != 0), "stop");
         }
     }
 
@@ -111,6 +119,7 @@ private:
     intake::Services services_;
     intake::SmtpServer server_;
     net::TaskGroup tasks_;
+    std::uint64_t served_ = 0;  ///< When the master asked last.
 };
 
 }  // namespace

@@ -26,6 +26,7 @@ struct Note {
         Later,    ///< Intake: maildrop/`text` could not be taken now.
         Flush,    ///< Worker: look into maildrop/ again.
         Open,     ///< To a keeper: open `text`; from it: `fd`, or in `text` why not.
+        Quiet,    ///< Master: has anything happened since I asked last? Worker: 1 for nothing.
         Alert,    ///< Courier: tell a person; `text` as in alert_program.h, `number` is since when.
     };
     Kind kind = Kind::Ready;

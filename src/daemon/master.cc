@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "core/start_pages.h"
 #include "core/wiped_frees.h"
 #include "daemon/confine.h"
 #include "daemon/courier_process.h"
@@ -65,6 +66,7 @@ int Master::run() {
         reap();
         restart_what_is_due();
         heed_tables();
+        ask_whether_quiet();
         alerts_.heed_time(now());
         offer_drops();
         go_on_stopping();
@@ -170,6 +172,7 @@ std::optional<MonotonicTime> Master::next_wake() const {
     consider(courier_restart_.at);
     consider(kill_at_);
     consider(alerts_.wake_at());
+    if (state_ == State::Running) consider(ask_at_);
     if (state_ == State::Running && tables_) consider(tables_->wake_at());
     if (state_ == State::Running && intake_ && intake_->ready) {
         if (const auto drop = drops_->wake_at(); drop && *drop > now()) consider(drop);
@@ -183,7 +186,8 @@ void Master::take_signals() {
         if (signal.ssi_signo == SIGHUP) reload();
         if (signal.ssi_signo == SIGTERM || signal.ssi_signo == SIGINT) {
             log_.info(fmt::format("terminating on signal {}", signal.ssi_signo));
-            if (state_ == State::StoppingIntake || state_ == State::StoppingCourier) kill_all();
+            const bool again = state_ == State::StoppingIntake || state_ == State::StoppingCourier;
+            if (again && !std::exchange(resting_, false)) kill_all();
             stop();
         }
     }
@@ -213,6 +217,10 @@ void Master::take_notes(Worker& worker) {
             case Note::Kind::Flush:
                 drops_->rescan();
                 break;
+            case Note::Kind::Quiet:
+                worker.quiet = (*note)->number == 1;
+                heed_quiet();
+                break;
             case Note::Kind::Alert:
                 if (&worker == courier_.get()) {  // Intake has nothing to tell.
                     alerts_.raise(AlertText::from_note((*note)->text, (*note)->number), now());
@@ -230,6 +238,8 @@ void Master::take_notes(Worker& worker) {
         log_.info(fmt::format("daemon started -- version {}, configuration {}", POSTRIDER_VERSION,
                               setup_.config.text("config_directory")));
         if (on_started_) on_started_();
+        await_idleness();
+        forget_start_pages();
     }
 }
 
@@ -327,6 +337,7 @@ void Master::reload() {
                           setup_.config.text("config_directory")));
     watch_tables();
     alerts_.set_program(setup_.config.text("alert_command"));
+    await_idleness();
     begin_generation();
 }
 
@@ -366,6 +377,50 @@ void Master::tell_to_stop(Worker& worker, bool retired) {
     ::kill(worker.pid, SIGKILL);  // It does not listen.
 }
 
+// Idleness.
+
+void Master::await_idleness() {
+    ask_at_.reset();
+    const std::chrono::seconds interval = setup_.config.time("daemon_idle_exit");
+    if (interval.count() == 0) return;
+    if (doors_.are_kept_open) {
+        ask_at_ = now() + interval;
+    } else {
+        log_.warning("daemon_idle_exit is of no effect: no service manager keeps all sockets open");
+    }
+}
+
+/// An answer is about the time since the question before it.
+void Master::ask_whether_quiet() {
+    if (state_ != State::Running || !ask_at_ || *ask_at_ > now()) return;
+    ask_at_ = now() + setup_.config.time("daemon_idle_exit");
+    for (Worker* worker : workers()) {
+        worker->quiet.reset();
+        (void)send_note(worker->link.get(), Note(Note::Kind::Quiet));  // No answer: not quiet.
+    }
+}
+
+void Master::heed_quiet() {
+    if (resting_ && state_ == State::StoppingIntake && !intake_ && courier_ && courier_->quiet) {
+        if (*courier_->quiet) return begin_stopping_courier();
+        // Somebody came while intake stopped. Who comes now waits at our doors meanwhile.
+        resting_ = false;
+        state_ = State::Running;
+        kill_at_.reset();
+        start_intake();
+        return;
+    }
+    const bool quiet = state_ == State::Running && ask_at_ && intake_ && intake_->quiet == true &&
+                       courier_ && courier_->quiet == true && retired_.empty() &&
+                       drops_->is_empty();
+    if (!quiet) return;
+    log_.info(fmt::format("nothing to do for {} s -- ending until the service manager needs us",
+                          setup_.config.time("daemon_idle_exit").count()));
+    resting_ = true;
+    asked_again_ = false;
+    stop();
+}
+
 void Master::stop() {
     intake_restart_.at.reset();
     courier_restart_.at.reset();
@@ -382,13 +437,21 @@ void Master::go_on_stopping() {
         if (state_ == State::StoppingCourier && courier_) ::kill(courier_->pid, SIGKILL);
         if (intake_) ::kill(intake_->pid, SIGKILL);
         for (const WorkerSlot& worker : retired_) ::kill(worker->pid, SIGKILL);
+        resting_ = false;
         kill_at_.reset();
     }
-    if (state_ == State::StoppingIntake && !intake_ && retired_.empty()) {
-        state_ = State::StoppingCourier;
-        kill_at_ = now() + kCourierGrace;
-        if (courier_) tell_to_stop(*courier_);
-    }
+    if (state_ != State::StoppingIntake || intake_ || !retired_.empty()) return;
+    if (resting_ && !courier_) exit_status_ = 1;  // It died, and what it had is not known.
+    if (!resting_ || !courier_) return begin_stopping_courier();
+    if (std::exchange(asked_again_, true)) return;
+    courier_->quiet.reset();
+    if (!send_note(courier_->link.get(), Note(Note::Kind::Quiet))) begin_stopping_courier();
+}
+
+void Master::begin_stopping_courier() {
+    state_ = State::StoppingCourier;
+    kill_at_ = now() + kCourierGrace;
+    if (courier_) tell_to_stop(*courier_);
 }
 
 void Master::kill_all() {

@@ -26,6 +26,8 @@ struct Doors {
     std::vector<UniqueFd> smtp;
     UniqueFd submit;
     UniqueFd control;
+    /// All of them, by a service manager: it starts us when somebody comes.
+    bool are_kept_open = false;
 };
 
 /// Opens the doors that the configuration names. Sockets handed over by the service manager
@@ -48,6 +50,9 @@ struct Setup {
 ///   a table or /etc/passwd is changed: a new generation of the same configuration
 ///   SIGTERM: intake finishes, then the courier, then this process
 ///   a worker that dies is started anew, with growing delays
+///   daemon_idle_exit: both workers are asked each time that has passed; when nothing has happened
+///            since the last question and nothing is queued, intake is stopped, the courier asked
+///            once more, and all end
 class Master {
 public:
     Master(Setup setup, Doors doors, LogSink& sink, const Clock& clock);
@@ -97,8 +102,12 @@ private:
     void watch_tables();
     void heed_tables();
     void begin_generation();
+    void await_idleness();
+    void ask_whether_quiet();
+    void heed_quiet();
     void stop();
     void go_on_stopping();
+    void begin_stopping_courier();
     void kill_all();
     std::optional<MonotonicTime> next_wake() const;
     std::vector<Worker*> workers() const;
@@ -121,6 +130,9 @@ private:
         retired_;  ///< Intakes of earlier generations, finishing their sessions.
     Restart intake_restart_;
     Restart courier_restart_;
+    std::optional<MonotonicTime> ask_at_;   ///< When to ask whether anything has happened.
+    bool resting_ = false;                  ///< Stopping because nothing has.
+    bool asked_again_ = false;              ///< While resting: the courier, once intake was gone.
     std::optional<MonotonicTime> kill_at_;  ///< While stopping: patience ends.
     int exit_status_ = 0;
 };

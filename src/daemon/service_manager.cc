@@ -30,18 +30,20 @@ std::optional<int> number_in(const char* variable) {
 
 }  // namespace
 
-std::vector<UniqueFd> take_handed_over() {
+HandedOver take_handed_over() {
     const auto pid = number_in("LISTEN_PID");
     const auto count = number_in("LISTEN_FDS");
+    const char* names = std::getenv("LISTEN_FDNAMES");
+    HandedOver handed_over;
+    handed_over.own = names != nullptr && names == kOwnSockets;
     for (const char* variable : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}) {
         ::unsetenv(variable);
     }
-    std::vector<UniqueFd> handed_over;
     // Another process's number: the variables were meant for who started us.
     if (!pid || *pid != ::getpid() || !count) return handed_over;
     for (int i = 0; i < *count && i < kHandedOverMax; ++i) {
         const int fd = kFirstHandedOver + i;
-        if (::fcntl(fd, F_SETFD, FD_CLOEXEC) == 0) handed_over.emplace_back(fd);
+        if (::fcntl(fd, F_SETFD, FD_CLOEXEC) == 0) handed_over.sockets.emplace_back(fd);
     }
     return handed_over;
 }

@@ -10,9 +10,17 @@
 
 namespace postrider::daemon {
 
+/// LISTEN_FDNAMES when it was us who opened the sockets, before we started anew.
+inline constexpr std::string_view kOwnSockets = "own";
+
+struct HandedOver {
+    std::vector<UniqueFd> sockets;
+    bool own = false;  ///< They are `kOwnSockets`.
+};
+
 /// The descriptors handed over to this process (LISTEN_FDS, LISTEN_PID), close-on-exec from now on.
 /// The variables are removed: a second call, or a child's, finds nothing.
-std::vector<UniqueFd> take_handed_over();
+HandedOver take_handed_over();
 
 /// Says `state`, such as `READY=1`, to the manager that NOTIFY_SOCKET names; without one there is
 /// nobody to tell.

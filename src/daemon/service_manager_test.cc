@@ -82,7 +82,7 @@ int taken(const std::string& pid, const char* count) {
         for (const int end : {0, 1}) ::dup2(10 + end, 3 + end);
         ::setenv("LISTEN_PID", pid == "own" ? std::to_string(::getpid()).c_str() : pid.c_str(), 1);
         ::setenv("LISTEN_FDS", count, 1);
-        const auto handed_over = take_handed_over();
+        const auto handed_over = take_handed_over().sockets;
         for (const UniqueFd& fd : handed_over) {
             if (::fcntl(fd.get(), F_GETFD) != FD_CLOEXEC) ::_exit(101);
         }

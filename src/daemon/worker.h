@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ struct Worker {
     MonotonicTime started;
     bool ready = false;
     bool stopping = false;
+    std::optional<bool> quiet;  ///< Its answer, while it is needed.
 };
 
 /// What a worker does with its end of the link, from its first instant to its exit status.

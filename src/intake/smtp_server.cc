@@ -58,6 +58,7 @@ net::Awaitable<void> SmtpServer::accept_all(std::shared_ptr<net::Listener> liste
             if (stream.error().code != ErrorCode::Cancelled) log_.error(stream.error().message);
             co_return;
         }
+        ++served_count_;
         std::string name = (*stream)->remote().address;
         const bool room = co_await find_room(slots(door));
         if (room) {
@@ -125,6 +126,7 @@ net::Awaitable<void> SmtpServer::turn_away(net::SocketStream& stream, const std:
 
 net::Awaitable<Result<void>> SmtpServer::take_drop(UniqueFd file, std::int64_t uid,
                                                    std::string name) {
+    ++served_count_;
     co_return co_await intake::take_drop(std::move(file), uid, std::move(name), services_,
                                          submission_);
 }

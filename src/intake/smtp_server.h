@@ -51,6 +51,10 @@ public:
     /// Reads a message from maildrop as take_drop() does.
     net::Awaitable<Result<void>> take_drop(UniqueFd file, std::int64_t uid, std::string name);
 
+    /// Clients that have come so far, files from maildrop among them.
+    std::uint64_t served_count() const { return served_count_; }
+    bool is_idle() const { return sessions_.size() == 0 && submissions_.size() == 0; }
+
     /// Accepts no more, lets sessions end until the deadline, then cancels them.
     net::Awaitable<void> stop(MonotonicTime deadline);
     /// Accepts no more; another process does. Sessions end by themselves until `patience`. Then
@@ -75,6 +79,7 @@ private:
     std::vector<std::shared_ptr<net::Listener>> listeners_;
     Slots sessions_;
     Slots submissions_;
+    std::uint64_t served_count_ = 0;
     net::TaskGroup tasks_;
 };
 

@@ -279,6 +279,67 @@ def sockets_handed_over_and_readiness_told():
         world.stop()
 
 
+class ServiceManager:
+    """Keeps the daemon's sockets open and starts it with them, as systemd's socket units do."""
+
+    def __init__(self, world):
+        self.world = world
+        self.smtp = socket.create_server(("127.0.0.1", 0))
+        self.port = self.smtp.getsockname()[1]
+        self.sockets = [self.smtp, *(self.unix(name) for name in ("submit", "control"))]
+
+    def unix(self, name):
+        path = self.world.queue / "public" / name
+        path.unlink(missing_ok=True)
+        door = socket.socket(socket.AF_UNIX)
+        door.bind(str(path))
+        os.chmod(path, 0o666)
+        door.listen(16)
+        return door
+
+    def start(self):
+        numbers = [door.fileno() for door in self.sockets]
+        code = ("import fcntl,os,sys\nfds=[fcntl.fcntl(int(n),fcntl.F_DUPFD,50) for n in sys.argv[1].split()]\n"
+                "for at,fd in enumerate(fds): os.dup2(fd,3+at,inheritable=True); os.close(fd)\n"
+                "os.environ.update(LISTEN_PID=str(os.getpid()),LISTEN_FDS=str(len(fds)))\n"
+                "os.execv(sys.argv[2],sys.argv[2:])\n")
+        world = self.world
+        started = world.log().count("daemon started")
+        world.daemon = world.spawn([sys.executable, "-c", code, " ".join(map(str, numbers)), BIN / "postriderd",
+                                    "-c", world.config], pass_fds=numbers)
+        wait_until(lambda: world.log().count("daemon started") > started, "the daemon's start", log=world.log)
+
+
+def stays(world, seconds):
+    try:
+        world.daemon.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return
+    raise AssertionError("the daemon has ended\n" + world.log())
+
+
+def it_ends_when_idle_and_is_started_by_the_next():
+    with World("daemon_idle_exit = 1s\n", script="MAIL * 451 4.3.2 later\n", relay=False) as world:
+        world.start()
+        assert "daemon_idle_exit is of no effect" in world.log()
+        world.stop()
+        manager = ServiceManager(world)
+        manager.start()
+        # Mail that waits keeps it alive.
+        world.sendmail(["-f", "ann@desk.example", "bob@corp.example"], LETTER)
+        stays(world, 4)
+        world.command("postsuper", "-d", "ALL")
+        assert world.daemon.wait(timeout=30) == 0, world.log()
+        assert "nothing to do for 1 s -- ending" in world.log()
+        # Who comes now waits at the door, and the manager starts the daemon again.
+        with socket.create_connection(("127.0.0.1", manager.port), timeout=20) as client:
+            manager.start()
+            assert client.recv(100).startswith(b"220 ")
+            # A client that is there keeps it alive, too.
+            stays(world, 4)
+        assert world.daemon.wait(timeout=30) == 0, world.log()
+
+
 def an_ordinary_user_runs_it_alone():
     if os.geteuid() != 0:
         raise Skip("runs without root anyway")
@@ -304,4 +365,5 @@ if __name__ == "__main__":
     main(listing_as_postfix_prints_it, deliveries_can_be_asked_for, postsuper_changes_the_queue, postcat_shows_a_message,
          others_see_only_their_own, the_operators_command_and_its_words, a_broken_configuration_is_not_taken,
          reloading_under_load_disturbs_nobody, a_restart_finds_everything, sockets_handed_over_and_readiness_told,
+         it_ends_when_idle_and_is_started_by_the_next,
          an_ordinary_user_runs_it_alone)

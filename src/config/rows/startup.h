@@ -84,6 +84,13 @@ inline constexpr Parameter kStartupRows[] = {
      "100",
      "Default max processes per service (the - maxproc).",
      {1, 0}},
+    {"daemon_idle_exit",
+     Time,
+     Served,
+     "0s",
+     "With all sockets opened by the service manager: end after so long without mail or clients, to "
+     "be started again by the next. 0 means never.",
+     {0, 0}},
     {"max_idle", Time, Moot, "100s", "Daemon exits after this idle time.", {1, 0}},
     {"max_use", Integer, Moot, "100", "Daemon exits after serving this many clients.", {1, 0}},
     {"daemon_timeout",

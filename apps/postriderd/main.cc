@@ -25,7 +25,6 @@
 #include "daemon/master.h"
 #include "daemon/service_manager.h"
 #include "daemon/worker.h"
-#include "table/opener.h"
 
 namespace {
 
@@ -180,7 +179,6 @@ int serve(const Arguments& arguments, UniqueFd parent) {
 
     auto owner = daemon::find_owner(config->text("mail_owner"));
     if (!owner) return fail(owner.error(), 78);
-    if (daemon::has_keeper()) table::open_unreadable_sources_by(daemon::ask_keeper);
     const daemon::Layout layout{config->text("queue_directory")};
     if (auto prepared = daemon::prepare(layout, *owner); !prepared) {
         return fail(prepared.error(), 73);
@@ -195,6 +193,10 @@ int serve(const Arguments& arguments, UniqueFd parent) {
         return fail(started.error(), 71);
     }
     for (const std::string& warning : config->warnings()) log.warning(warning);
+    if (config->is_set("mail_owner")) {
+        const auto warning = daemon::owner_warning(*owner, config->text("mail_owner"));
+        if (!warning.empty()) log.warning(warning);
+    }
 
     const SystemClock clock;
     daemon::Setup setup{std::move(config).value(), layout, *owner, arguments.detach};

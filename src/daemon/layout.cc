@@ -80,6 +80,15 @@ Result<Owner> find_owner(const std::string& mail_owner) {
     return owner;
 }
 
+std::string owner_warning(const Owner& owner, const std::string& mail_owner) {
+    if (::geteuid() == 0 || owner.name == mail_owner) return "";
+    return fmt::format(
+        "mail_owner = {0} is not followed: started as {1}, which cannot become another account; "
+        "with systemd, put User={0} into `systemctl edit postrider` and SocketUser={0} into "
+        "`systemctl edit postrider-keeper.socket`",
+        mail_owner, owner.name);
+}
+
 Result<void> prepare(const Layout& layout, const Owner& owner) {
     if (auto made = make_parents(layout.queue_directory); !made) return made;
     if (auto made = make_directory(layout.queue_directory, 0755, owner); !made) return made;

@@ -24,6 +24,10 @@ struct Owner {
 /// their own. NotFound if root starts us and the account does not exist.
 Result<Owner> find_owner(const std::string& mail_owner);
 
+/// What to tell an operator whose mail_owner is not followed, as only root can become somebody
+/// else. Empty: nothing.
+std::string owner_warning(const Owner&, const std::string& mail_owner);
+
 ///   queue_directory/       0755  owner
 ///     queue.db ...         0600  owner   the queue
 ///     maildrop/            1733  owner   what sendmail leaves while no daemon runs

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "daemon/keeper.h"
 #include "daemon/translate.h"
 #include "net/endpoint.h"
 
@@ -26,6 +27,10 @@ message::FixLineEndings fix_line_endings(const std::string& word) {
 
 std::size_t size(const config::Config& config, std::string_view parameter) {
     return static_cast<std::size_t>(config.integer(parameter));
+}
+
+table::Opener opener() {
+    return has_keeper() ? ask_keeper : table::Opener();
 }
 
 message::RewriteOptions rewrite_options(const config::Config& config, const Log& log) {
@@ -88,6 +93,7 @@ std::function<bool(std::string_view)> local_domains(const config::Config& config
 table::Tables open_tables(const config::Config& config, std::string_view parameter, const Log& log,
                           table::OpenOptions options) {
     options.utf8 = options.utf8 && config.boolean("smtputf8_enable");
+    options.opener = opener();
     return table::Tables::open(parameter, config.text(parameter), options, log);
 }
 
@@ -96,7 +102,9 @@ table::MatchList open_match_list(const config::Config& config, std::string_view 
     const auto kind = lists(config, "parent_domain_matches_subdomains", parameter)
                           ? table::MatchKind::DomainAndParents
                           : table::MatchKind::Domain;
-    return table::MatchList::open(parameter, config.text(parameter), kind, {}, log);
+    table::OpenOptions options;
+    options.opener = opener();
+    return table::MatchList::open(parameter, config.text(parameter), kind, options, log);
 }
 
 message::CleanupOptions cleanup_options(const config::Config& config, const Log& log) {

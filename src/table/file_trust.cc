@@ -7,18 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "table/opener.h"
-
 namespace postrider::table {
 namespace {
 
 bool is_trusted(uid_t owner, const OpenOptions& options) {
     return owner == 0 || owner == ::geteuid() || owner == options.trusted_owner;
-}
-
-Opener& unreadable_opener() {
-    static Opener opener;
-    return opener;
 }
 
 bool others_can_write(mode_t mode) {
@@ -32,12 +25,8 @@ Unexpected refused(const std::string& path, const std::string& why, const std::s
 
 }  // namespace
 
-void open_unreadable_sources_by(Opener opener) {
-    unreadable_opener() = std::move(opener);
-}
-
-bool needs_opener(const std::string& path) {
-    return unreadable_opener() && ::faccessat(AT_FDCWD, path.c_str(), R_OK, AT_EACCESS) < 0 &&
+bool needs_opener(const std::string& path, const OpenOptions& options) {
+    return options.opener && ::faccessat(AT_FDCWD, path.c_str(), R_OK, AT_EACCESS) < 0 &&
            errno == EACCES;
 }
 
@@ -47,9 +36,9 @@ std::string parent_directory(const std::string& path) {
     return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-Result<UniqueFd> open_source(const std::string& path) {
+Result<UniqueFd> open_source(const std::string& path, const OpenOptions& options) {
     UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-    if (!fd && errno == EACCES && unreadable_opener()) return unreadable_opener()(path);
+    if (!fd && errno == EACCES && options.opener) return options.opener(path);
     if (!fd) return Unexpected(system_error("open " + path, errno));
     return fd;
 }

@@ -11,7 +11,10 @@
 namespace postrider::table {
 
 /// Opens `path` for reading; the error reads `open PATH: reason`, after `verb` if it has one.
-Result<UniqueFd> open_source(const std::string& path);
+Result<UniqueFd> open_source(const std::string& path, const OpenOptions&);
+
+/// Whether `path` is there, unreadable for this account, and its opener could open it.
+bool needs_opener(const std::string& path, const OpenOptions&);
 
 /// For a table opened as a secret: refuses `path`, which is open as `fd`, when others than root, us
 /// and the trusted owner own it, can write it or can replace it; returns the concern that others

@@ -10,7 +10,6 @@
 #include "table/fold.h"
 #include "table/index_writer.h"
 #include "table/lmdb_file.h"
-#include "table/opener.h"
 #include "table/table_types.h"
 
 namespace postrider::table {
@@ -87,7 +86,7 @@ public:
 private:
     /// A source that can be seen but not read is no reason not to use its index.
     Result<void> check_source() {
-        const auto fd = open_source(source_);
+        const auto fd = open_source(source_, opening_.options);
         struct stat status {};
         has_source_ = ::stat(source_.c_str(), &status) == 0;
         if (has_source_) source_time_ = status.st_mtim;
@@ -143,7 +142,7 @@ private:
 }  // namespace
 
 OpenedTable open_index(const Opening& opening) {
-    if (needs_opener(opening.name)) {
+    if (needs_opener(opening.name, opening.options)) {
         // An index cannot be used by its descriptor, and it says nothing that its text does not.
         OpenOptions options = opening.options;
         options.duplicates = Duplicates::Ignore;

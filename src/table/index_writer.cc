@@ -69,7 +69,7 @@ Result<void> read_blocks(int fd, const std::string& attempt, Each each) {
 Result<std::string> content_of_files(std::string_view names) {
     std::string content;
     for (const std::string& name : split_list(names)) {
-        const auto fd = open_source(name);
+        const auto fd = open_source(name, {});
         if (!fd) return Unexpected(fd.error());
         if (!content.empty()) content.push_back('\n');
         const auto read =

@@ -98,7 +98,7 @@ struct MatchList::State {
                       path + ": files are nested deeper than " + std::to_string(kNestingMax));
             return;
         }
-        const auto fd = open_source(path);
+        const auto fd = open_source(path, options);
         if (!fd) {
             add_fault(positive, "open file" + fd.error().message.substr(4));
             return;

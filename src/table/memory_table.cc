@@ -127,7 +127,7 @@ void put_groups(MemoryTable& table) {
 }  // namespace
 
 OpenedTable open_texthash(const Opening& opening) {
-    const auto fd = open_source(opening.name);
+    const auto fd = open_source(opening.name, opening.options);
     if (!fd) {
         return Unexpected(fd.error().code, "open database" + fd.error().message.substr(4));
     }

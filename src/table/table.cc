@@ -77,7 +77,7 @@ Result<RuleSource> RuleSource::open(const Opening& opening) {
         }
         return source;
     }
-    auto fd = open_source(opening.name);
+    auto fd = open_source(opening.name, opening.options);
     if (!fd) return Unexpected(fd.error());
     auto concerns = check_trust(opening.name, fd->get(), opening.options);
     if (!concerns) return Unexpected(concerns.error());
@@ -104,7 +104,10 @@ std::unique_ptr<Table> open_or_fail(std::string_view specification, const OpenOp
                                     const Log& log) {
     auto table = open_table(specification, options, log);
     if (table) return std::move(*table);
-    return std::make_unique<UnavailableTable>(std::string(specification), table.error().message);
+    auto unavailable =
+        std::make_unique<UnavailableTable>(std::string(specification), table.error().message);
+    log.warning(unavailable->concerns().front());
+    return unavailable;
 }
 
 Tables Tables::open(std::string_view parameter, std::string_view list, const OpenOptions& options,

@@ -1,6 +1,7 @@
 // Lookup tables: one question, one answer, many kinds of source.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +13,7 @@
 
 #include "core/log.h"
 #include "core/result.h"
+#include "core/unique_fd.h"
 
 namespace postrider::table {
 
@@ -68,6 +70,9 @@ enum class Duplicates { Refuse, Warn, Ignore, Replace };
 /// Whether opening `hash:F` may write F.lmdb when it is missing or older than F.
 enum class Reindexing { Allowed, Forbidden };
 
+/// Opens a file for reading on this process's behalf.
+using Opener = std::function<Result<UniqueFd>(const std::string& path)>;
+
 struct OpenOptions {
     Substitution substitution = Substitution::Allowed;
     /// smtputf8_enable: keys and values must be UTF-8, and case is folded beyond ASCII. To be
@@ -82,6 +87,9 @@ struct OpenOptions {
     Duplicates duplicates = Duplicates::Refuse;
     Reindexing reindexing = Reindexing::Allowed;
     bool fold = true;  ///< `postmap -f` turns it off.
+    /// For sources that this account may not read; of hash:, btree: and lmdb: the text is used then
+    /// instead of the index. None: they cannot be opened.
+    Opener opener;
 };
 
 /// Opens one table. Malformed rules in its source are warned about in `log` and skipped, as Postfix
@@ -91,7 +99,7 @@ Result<std::unique_ptr<Table>> open_table(std::string_view specification, const 
                                           const Log& log);
 
 /// As open_table(), but what cannot be opened becomes a table whose every lookup fails with
-/// `TYPE:NAME is unavailable. REASON`.
+/// `TYPE:NAME is unavailable. REASON`, which is warned about now.
 std::unique_ptr<Table> open_or_fail(std::string_view specification, const OpenOptions&,
                                     const Log& log);
 

@@ -51,7 +51,8 @@ inline constexpr Parameter kStartupRows[] = {
      Text,
      Served,
      "postrider",
-     "Account that the daemon works as and that owns the queue.",
+     "Account that the daemon works as and that owns the queue. Followed when root starts the "
+     "daemon; under systemd the account is User= of the unit (systemctl edit postrider).",
      {1, 0}},
     {"setgid_group",
      Text,

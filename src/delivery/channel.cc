@@ -141,8 +141,4 @@ Result<std::unique_ptr<net::Stream>> StreamChannel::release() {
     return std::move(state_->stream);
 }
 
-std::vector<std::string> StreamChannel::take_notes() {
-    return state_->parser.take_notes();
-}
-
 }  // namespace postrider::delivery

@@ -63,8 +63,6 @@ public:
     /// The stream, for a TLS handshake. Protocol if bytes have come that belong to no reply: before
     /// a handshake that is an injection (RFC 3207 6). The channel is empty afterwards.
     Result<std::unique_ptr<net::Stream>> release();
-    /// Remarks of the reply parser since the last call.
-    std::vector<std::string> take_notes();
 
 private:
     struct State;

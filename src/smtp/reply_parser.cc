@@ -10,7 +10,7 @@ namespace postrider::smtp {
 
 namespace {
 
-constexpr std::size_t kNoteTextMax = 100;
+constexpr std::size_t kExcerptMax = 100;
 
 bool is_reply_line(std::string_view line) {
     if (line.size() < 3 || !std::all_of(line.begin(), line.begin() + 3, is_ascii_digit))
@@ -19,7 +19,7 @@ bool is_reply_line(std::string_view line) {
 }
 
 std::string excerpt(std::string_view text) {
-    return printable(text.substr(0, kNoteTextMax));
+    return printable(text.substr(0, kExcerptMax));
 }
 
 }  // namespace
@@ -32,10 +32,6 @@ void ReplyParser::append(std::string_view bytes) {
 
 bool ReplyParser::pending() const {
     return start_ < buffer_.size() || !line_.empty() || line_truncated_ || partial_.code != 0;
-}
-
-std::vector<std::string> ReplyParser::take_notes() {
-    return std::exchange(notes_, {});
 }
 
 Result<std::optional<Reply>> ReplyParser::next() {
@@ -64,22 +60,15 @@ std::optional<std::string> ReplyParser::next_line() {
     start_ += end + 1;
 
     std::string line = std::exchange(line_, {});
-    bool truncated = std::exchange(line_truncated_, false);
+    const bool truncated = std::exchange(line_truncated_, false);
     if (!truncated && !line.empty() && line.back() == '\r') line.pop_back();
-    truncated = truncated || line.size() > kLineLengthMax;
     line.resize(std::min(line.size(), kLineLengthMax));
-    if (truncated)
-        note("response longer than " + std::to_string(kLineLengthMax) + ": " +
-             excerpt(std::string_view(line).substr(0, 30)) + "...");
     return line;
 }
 
 /// True when the reply is complete.
 Result<bool> ReplyParser::add_line(const std::string& line) {
-    if (!is_reply_line(line)) {
-        note("non-ESMTP response: " + excerpt(line));
-        return fail("non-ESMTP response: " + excerpt(line));
-    }
+    if (!is_reply_line(line)) return fail("non-ESMTP response: " + excerpt(line));
     const int code = (line[0] - '0') * 100 + (line[1] - '0') * 10 + (line[2] - '0');
     if (code < 200 || code > 599) return fail("reply code out of range: " + excerpt(line));
     if (partial_.code != 0 && partial_.code != code)
@@ -100,10 +89,6 @@ Unexpected ReplyParser::fail(std::string message) {
     start_ = 0;
     line_.clear();
     return Unexpected(*failure_);
-}
-
-void ReplyParser::note(std::string text) {
-    if (notes_.size() < kNotesMax) notes_.push_back(std::move(text));
 }
 
 }  // namespace postrider::smtp

@@ -5,7 +5,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "core/result.h"
 #include "smtp/reply.h"
@@ -19,8 +18,8 @@ namespace postrider::smtp {
 ///
 /// Lines end in CRLF or a bare LF. `ddd-text` continues, `ddd text` and `ddd` end a reply; every
 /// line has the same code (RFC 5321 4.2.1). What is not printable, NUL included, becomes `?`. A
-/// line longer than `line_length_max` is cut, with a note. A line that is no reply line, a code
-/// outside 200..599, differing codes, or more than `line_count_max` lines is
+/// line longer than `kLineLengthMax` is cut. A line that is no reply line, a code
+/// outside 200..599, differing codes, or more than `kLineCountMax` lines is
 /// ErrorCode::Protocol; the connection cannot be used any more then, and every further next()
 /// says the same. Guessing here loses mail: with pipelining, an answer would be taken for another
 /// command's.
@@ -40,17 +39,10 @@ public:
     /// an early or surplus answer: a protocol error, and before a TLS handshake an injection.
     bool pending() const;
 
-    /// Remarks for the log since the last call (`response longer than 2048: 250 ...`,
-    /// `non-ESMTP response: ...`), at most kNotesMax.
-    std::vector<std::string> take_notes();
-
 private:
-    static constexpr std::size_t kNotesMax = 10;
-
     std::optional<std::string> next_line();
     Result<bool> add_line(const std::string& line);
     Unexpected fail(std::string message);
-    void note(std::string text);
 
     std::string buffer_;  // Bytes not looked at yet, from `start_`.
     std::size_t start_ = 0;
@@ -58,7 +50,6 @@ private:
     bool line_truncated_ = false;
     Reply partial_;  // The lines of an incomplete reply.
     std::optional<Error> failure_;
-    std::vector<std::string> notes_;
 };
 
 }  // namespace postrider::smtp

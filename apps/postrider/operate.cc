@@ -16,6 +16,7 @@
 #include <nlohmann/json.hpp>
 
 #include "commands.h"
+#include "daemon/belongings.h"
 #include "daemon/layout.h"
 #include "daemon/translate.h"
 #include "mail_system.h"
@@ -47,6 +48,22 @@ bool is_command(std::string_view word) {
 fs::path daemon_program() {
     return fs::read_symlink("/proc/self/exe").parent_path() / "postriderd";
 }
+
+/// Passes warnings on, and counts them.
+class CountedWarnings final : public LogSink {
+public:
+    explicit CountedWarnings(const Log& to) : to_(to) {}
+    void write(Severity severity, std::string_view, std::string_view text) override {
+        if (severity == Severity::Info) return;
+        ++count_;
+        to_.warning(text);
+    }
+    int count() const { return count_; }
+
+private:
+    const Log& to_;
+    int count_ = 0;
+};
 
 class Operator {
 public:
@@ -130,14 +147,24 @@ public:
         return 0;
     }
 
-    /// The configuration has been read by now: what remains is to say what is odd about it.
+    /// The configuration has been read by now. What remains is to say what is odd about it, and to
+    /// read all that a start reads: 1 if some of it cannot be used.
     int check() {
         for (const std::string& warning : config_.warnings()) program_.log().warning(warning);
         const auto owner = daemon::find_owner(config_.text("mail_owner"));
         if (!owner) program_.fatal(owner.error().message);
-        const auto answers = daemon::known_answers(config_);
-        if (!answers) program_.fatal(answers.error().message);
-        return 0;
+        const Log log = program_.log();
+        CountedWarnings warnings(log);
+        const Log counted(warnings, "postrider");
+        const daemon::Setup setup{config_, layout_, *owner};
+        if (const auto all = daemon::gather(setup, counted); !all) {
+            program_.fatal(all.error().message);
+        }
+        const auto cleanup = daemon::cleanup_options(config_, counted);
+        (void)daemon::dialogue_options(config_, cleanup.rewrite, counted);
+        (void)daemon::submission_options(config_, counted);
+        (void)daemon::server_options(config_, counted);
+        return warnings.count() == 0 ? 0 : 1;
     }
 
 private:
@@ -234,6 +261,9 @@ int operate(int argc, char** argv) {
     if (!is_understood || !is_whole || !is_command(command)) {
         if (!command.empty() && !is_command(command)) {
             fmt::print(stderr, "postrider: unknown command: {}\n", command);
+        } else if (is_understood && !command.empty()) {
+            fmt::print(stderr, "postrider: {} does not take \"{}\"; options stand before it\n",
+                       command, argv[::optind + (takes_argument ? 2 : 1)]);
         }
         fmt::print(stderr, "{}", kUsage);
         return 1;

@@ -18,9 +18,6 @@ const config::Config& Program::load_config(std::string_view directory) {
     const char* environment = std::getenv("MAIL_CONFIG");
     auto loaded = config::Config::load(
         config::configuration_directory(directory, environment ? environment : ""));
-    if (!loaded && loaded.error().code == ErrorCode::NotFound) {
-        fatal(loaded.error().message + " (-c or MAIL_CONFIG names another directory)");
-    }
     if (!loaded) fatal(loaded.error().message);
     config_ = std::make_unique<config::Config>(std::move(loaded).value());
     // An ordinary user may not write maillog_file; standard error is what is left then.

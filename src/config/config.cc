@@ -23,9 +23,10 @@ std::size_t index_of(std::string_view name) {
     return static_cast<std::size_t>(at - rows.begin());
 }
 
-std::string one_per_line(const std::vector<std::string>& lines) {
+// One line of the log, whatever it is written to.
+std::string in_one_line(const std::vector<std::string>& problems) {
     std::string text;
-    for (const auto& line : lines) (text += text.empty() ? "" : "\n") += line;
+    for (const auto& problem : problems) (text += text.empty() ? "" : "; ") += problem;
     return text;
 }
 
@@ -112,7 +113,7 @@ Result<std::shared_ptr<const Config::State>> check(MainCf main_cf,
     check_names(state->settings, findings);
     if (findings.errors.empty()) check_meaning(state->settings, findings);
     if (!findings.errors.empty())
-        return Unexpected(ErrorCode::Invalid, one_per_line(findings.errors));
+        return Unexpected(ErrorCode::Invalid, in_one_line(findings.errors));
     state->adjust();
     state->warnings = std::move(findings.warnings);
     return std::shared_ptr<const Config::State>(std::move(state));

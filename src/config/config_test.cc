@@ -254,10 +254,10 @@ TEST(Config, ReportsAllMistakesAtOnce) {
     EXPECT_EQ(problem("smtp_tls_wrappermode = on\nmaximal_queue_lifetime = 5x\n"
                       "foo = ${\nrelay_destination_rate_delay = fast\n"),
               "/etc/postrider/main.cf, line 2: parameter maximal_queue_lifetime: bad time value or "
-              "unit: 5x (write a number and one of s, m, h, d, w)\n"
+              "unit: 5x (write a number and one of s, m, h, d, w); "
               "/etc/postrider/main.cf, line 1: bad boolean configuration: smtp_tls_wrappermode = "
-              "on (write yes or no)\n"
-              "/etc/postrider/main.cf, line 3: foo: truncated macro reference: \"${\"\n"
+              "on (write yes or no); "
+              "/etc/postrider/main.cf, line 3: foo: truncated macro reference: \"${\"; "
               "/etc/postrider/main.cf, line 4: parameter relay_destination_rate_delay: bad time "
               "value or unit: fast (write a number and one of s, m, h, d, w)");
 }

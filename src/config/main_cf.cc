@@ -63,7 +63,7 @@ private:
             entry->line = line_.first;
             add(std::move(*entry));
         } else {
-            if (!problems_.empty()) problems_ += '\n';
+            if (!problems_.empty()) problems_ += "; ";
             problems_ += place() + ": " + entry.error().message;
         }
         line_ = {};
@@ -106,7 +106,11 @@ Result<MainCf> parse_main_cf(std::string_view text, const std::filesystem::path&
 
 Result<std::string> read_text(const std::filesystem::path& file) {
     const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd) return Unexpected(system_error("open " + file.string(), errno));
+    if (!fd) {
+        Error error = system_error("open " + file.string(), errno);
+        if (error.code == ErrorCode::NotFound) error.message += " (-c or MAIL_CONFIG names another directory)";
+        return Unexpected(std::move(error));
+    }
     std::string text;
     constexpr std::size_t kPiece = 16 * 1024;
     for (;;) {

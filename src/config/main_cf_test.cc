@@ -71,8 +71,8 @@ TEST(MainCf, ReportsEachMalformedLine) {
 
     ASSERT_FALSE(main_cf);
     EXPECT_EQ(main_cf.error().message,
-              "/etc/main.cf, line 1: missing '=' after attribute name: \"a\"\n"
-              "/etc/main.cf, line 3: missing attribute name: \"= 2\"\n"
+              "/etc/main.cf, line 1: missing '=' after attribute name: \"a\"; "
+              "/etc/main.cf, line 3: missing attribute name: \"= 2\"; "
               "/etc/main.cf, line 4: missing '=' after attribute name: \"c d = 3\"");
 }
 
@@ -85,7 +85,10 @@ TEST(MainCf, NamesTheFileThatIsMissing) {
     const auto main_cf = read_main_cf("/nonexistent/main.cf");
 
     ASSERT_FALSE(main_cf);
-    EXPECT_EQ(main_cf.error().message, "open /nonexistent/main.cf: No such file or directory");
+    EXPECT_EQ(
+        main_cf.error().message,
+        "open /nonexistent/main.cf: No such file or directory (-c or MAIL_CONFIG names another "
+        "directory)");
     EXPECT_EQ(main_cf.error().code, ErrorCode::NotFound);
 }
 

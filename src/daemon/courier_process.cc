@@ -1,6 +1,5 @@
 #include "daemon/courier_process.h"
 
-#include <fstream>
 #include <memory>
 #include <random>
 #include <string>
@@ -13,8 +12,8 @@
 #include "control/server.h"
 #include "core/log_targets.h"
 #include "core/start_pages.h"
-#include "daemon/accounts.h"
 #include "daemon/alert_program.h"
+#include "daemon/belongings.h"
 #include "daemon/confine.h"
 #include "daemon/link_reader.h"
 #include "daemon/log_target.h"
@@ -39,65 +38,6 @@ constexpr int kConfigurationStatus = 78;  // EX_CONFIG
 /// For messages that clients are handing over when this process is about to end.
 constexpr std::chrono::seconds kDrainGrace{5};
 constexpr std::string_view kOffline = "network unreachable: mail waits for the network";
-
-/// What has to be read before privileges are gone.
-struct Belongings {
-    queue::Spool::Options spool;
-    delivery::Options delivery;
-    delivery::DialOptions dial;
-    delivery::Maps maps;
-    delivery::TlsChoice tls;
-    tls::Material material;
-    net::ResolverOptions resolver;
-    control::Surroundings around;
-};
-
-/// Whether a uid's login name is in a list such as authorized_mailq_users.
-std::function<bool(std::int64_t)> uid_list(const config::Config& config, std::string_view parameter,
-                                           const Log& log) {
-    auto list = std::make_shared<table::MatchList>(open_match_list(config, parameter, log));
-    return [list, accounts = Accounts::load()](std::int64_t uid) {
-        const auto login = accounts(uid);
-        const auto match = list->matches(login ? login->name : "unknown");
-        return match && *match;
-    };
-}
-
-control::Surroundings surroundings(const Setup& setup, const Log& log) {
-    control::Surroundings around;
-    around.owner_uid = setup.owner.uid;
-    // Others see everybody's mail only where the operator says so explicitly.
-    if (setup.config.is_set("authorized_mailq_users")) {
-        around.may_list_all = uid_list(setup.config, "authorized_mailq_users", log);
-    }
-    around.may_flush = uid_list(setup.config, "authorized_flush_users", log);
-    return around;
-}
-
-Result<Belongings> gather(const Setup& setup, const Log& log) {
-    const config::Config& config = setup.config;
-    Belongings belongings;
-    belongings.around = surroundings(setup, log);
-    belongings.spool = spool_options(config);
-    std::getline(std::ifstream("/proc/sys/kernel/random/boot_id"), belongings.spool.boot);
-    auto delivery = delivery_options(config, log);
-    if (!delivery) return Unexpected(std::move(delivery).error());
-    belongings.delivery = std::move(delivery).value();
-    belongings.maps = delivery_maps(config, setup.owner, log);
-    auto policy = tls_policy(config);
-    if (!policy) return Unexpected(std::move(policy).error());
-    belongings.tls.policy = std::move(policy).value();
-    belongings.tls.log_level = tls_log_level(config);
-    tls::load_library();
-    auto material = tls::read_material(tls_files(config));
-    if (!material) return Unexpected(std::move(material).error());
-    belongings.material = std::move(material).value();
-    belongings.resolver = resolver_options(config);
-    auto dial = dial_options(config, belongings.delivery);
-    if (!dial) return Unexpected(std::move(dial).error());
-    belongings.dial = std::move(dial).value();
-    return belongings;
-}
 
 /// What must be made before the process confines itself, and given to it afterwards.
 struct Tools {

@@ -361,9 +361,32 @@ def an_ordinary_user_runs_it_alone():
         world.arrived(2)
 
 
+def check_reads_what_a_start_reads():
+    """Whatever would keep mail from going out is said before anything is started."""
+    def said(setting):
+        with World(main_cf=setting + "\n") as world:
+            done = world.command("postrider", "check", check=False)
+            return done.returncode, done.stderr
+    for setting, what in [
+            ("smtp_sasl_password_maps = hash:/nonexistent/p", r"warning: hash:/nonexistent/p is unavailable\. open database /nonexistent/p"),
+            ("header_checks = regexp:/nonexistent/h", r"warning: regexp:/nonexistent/h is unavailable\. open /nonexistent/h: No such file"),
+            ("mydestination = /nonexistent/d", r"warning: .*open file /nonexistent/d: No such file"),
+            ("smtp_tls_CAfile = /nonexistent/ca", r"fatal: .*/nonexistent/ca.*No such file"),
+            ("smtp_known_answers_file = /nonexistent/k", r"fatal: .*/nonexistent/k: No such file"),
+            ("smtp_tls_security_level = very\nmaximal_queue_lifetime = 5x", r"fatal: .*line \d+: .*; .*line \d+: "),
+            ("mail_owner = nobodyatall", r"fatal: mail_owner: there is no account" if os.geteuid() == 0 else "")]:
+        code, text = said(setting)
+        assert re.search(what, text) and (code == 1 or not what), (setting, code, text)
+    code, text = said("relayhsot = [smtp.example.net]")
+    assert code == 0 and "unused parameter: relayhsot" in text, (code, text)
+    with World() as world:
+        done = world.command("postrider", "check", "-v", check=False)
+        assert done.returncode == 1 and 'check does not take "-v"' in done.stderr, done
+
+
 if __name__ == "__main__":
     main(listing_as_postfix_prints_it, deliveries_can_be_asked_for, postsuper_changes_the_queue, postcat_shows_a_message,
          others_see_only_their_own, the_operators_command_and_its_words, a_broken_configuration_is_not_taken,
          reloading_under_load_disturbs_nobody, a_restart_finds_everything, sockets_handed_over_and_readiness_told,
          it_ends_when_idle_and_is_started_by_the_next,
-         an_ordinary_user_runs_it_alone)
+         an_ordinary_user_runs_it_alone, check_reads_what_a_start_reads)

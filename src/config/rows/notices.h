@@ -47,7 +47,9 @@ inline constexpr Parameter kNoticesRows[] = {
      {1, 0}},
     {"alert_command", Path, Served, "",
      "Program that is run when an account needs a person, and when that is over: PROGRAM state "
-     "account reason since."},
+     "account reason since. The unit postrider.service lets nothing be executed but postriderd: "
+     "name the program, its interpreter and what it runs in ExecPaths= (systemctl edit "
+     "postrider)."},
     {"bounce_template_file", Path, Ignored, "", "Custom texts (bounce(5))."},
     {"enable_threaded_bounces", Boolean, Served, "no",
      "Let reports refer to the original message, so that mail programs show them together."},

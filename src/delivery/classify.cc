@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/log.h"
+#include "delivery/stage_words.h"
 
 namespace postrider::delivery {
 
@@ -37,71 +38,9 @@ EnhancedStatus softened(EnhancedStatus status) {
     return status;
 }
 
-/// What the peer is doing to us while we wait, for `lost connection with H while ...`.
-std::string_view activity(Stage stage) {
-    switch (stage) {
-        case Stage::Connect:
-        case Stage::Greeting:
-            return "receiving the initial server greeting";
-        case Stage::Ehlo:
-            return "performing the EHLO handshake";
-        case Stage::Helo:
-            return "performing the HELO handshake";
-        case Stage::StartTls:
-            return "receiving the STARTTLS response";
-        case Stage::Tls:
-            return "performing the TLS handshake";
-        case Stage::Auth:
-            return "performing SASL authentication";
-        case Stage::Mail:
-            return "sending MAIL FROM";
-        case Stage::Rcpt:
-            return "sending RCPT TO";
-        case Stage::Data:
-            return "sending DATA command";
-        case Stage::Content:
-            return "sending message body";
-        case Stage::EndOfData:
-            return "sending end of data -- message may be sent more than once";
-        case Stage::Rset:
-            return "sending final RSET";
-        case Stage::Quit:
-            return "sending QUIT";
-    }
-    return "";
-}
-
-std::string_view command(Stage stage) {
-    switch (stage) {
-        case Stage::Mail:
-            return "MAIL FROM command";
-        case Stage::Rcpt:
-            return "RCPT TO command";
-        case Stage::Data:
-            return "DATA command";
-        case Stage::Content:
-            return "BDAT command";
-        case Stage::EndOfData:
-            return "end of DATA command";
-        case Stage::Rset:
-            return "final RSET command";
-        case Stage::Quit:
-            return "QUIT command";
-        case Stage::Connect:
-        case Stage::Greeting:
-        case Stage::Ehlo:
-        case Stage::Helo:
-        case Stage::StartTls:
-        case Stage::Tls:
-        case Stage::Auth:
-            return "";
-    }
-    return "";
-}
-
 std::string said(Stage stage, const smtp::Reply& reply, const Peer& peer) {
     return fmt::format("host {} said: {} (in reply to {})", peer.name(), smtp::log_text(reply),
-                       command(stage));
+                       words_of(stage).command);
 }
 
 // Scripts know this text with the line break shown as `?`.
@@ -229,18 +168,18 @@ Verdict classify(Stage stage, const Error& error, const Peer& peer) {
         case ErrorCode::Timeout:
             return deferred({4, 4, 2},
                             fmt::format("conversation with {} timed out while {}", peer.name(),
-                                        activity(stage)),
+                                        words_of(stage).activity),
                             Reach::Session);
         case ErrorCode::Connection:
         case ErrorCode::Cancelled:
-            return deferred(
-                {4, 4, 2},
-                fmt::format("lost connection with {} while {}", peer.name(), activity(stage)),
-                Reach::Session);
+            return deferred({4, 4, 2},
+                            fmt::format("lost connection with {} while {}", peer.name(),
+                                        words_of(stage).activity),
+                            Reach::Session);
         case ErrorCode::Protocol:
             return deferred({4, 5, 0},
                             fmt::format("Protocol error: host {}: {} while {}", peer.name(),
-                                        error.message, activity(stage)),
+                                        error.message, words_of(stage).activity),
                             Reach::Session);
         case ErrorCode::Io:
         case ErrorCode::DiskFull:

@@ -9,6 +9,7 @@
 
 #include "core/ascii.h"
 #include "core/log.h"
+#include "delivery/stage_words.h"
 #include "mail/disposition.h"
 
 namespace postrider::delivery {
@@ -30,32 +31,6 @@ constexpr std::pair<std::string_view, Meaning> kMeanings[] = {
     {"defer", Meaning::Defer},
     {"as-it-says", Meaning::AsItSays},
 };
-
-std::string_view name_of(Stage stage) {
-    switch (stage) {
-        case Stage::Connect:
-        case Stage::Greeting:
-        case Stage::Ehlo:
-        case Stage::Helo:
-        case Stage::StartTls:
-        case Stage::Tls:
-            return "connect";
-        case Stage::Auth:
-            return "auth";
-        case Stage::Mail:
-            return "mail";
-        case Stage::Rcpt:
-            return "rcpt";
-        case Stage::Data:
-        case Stage::Content:
-            return "data";
-        case Stage::EndOfData:
-        case Stage::Rset:
-        case Stage::Quit:
-            return "end";
-    }
-    return "";
-}
 
 bool is_white(char c) {
     return c == ' ' || c == '\t' || c == '\r';
@@ -121,7 +96,7 @@ bool contains_ignoring_case(std::string_view text, std::string_view words) {
 }
 
 // The words behind the status codes, over all lines: a phrase may be broken over two of them.
-std::string words_of(const smtp::Reply& reply) {
+std::string text_of(const smtp::Reply& reply) {
     std::string text;
     for (const std::string& line : reply.lines) {
         if (!text.empty()) text += ' ';
@@ -186,9 +161,9 @@ Result<void> KnownAnswers::append(std::string_view name, std::string_view text) 
 const KnownAnswer* KnownAnswers::find(Stage stage, const smtp::Reply& reply) const {
     const auto status = reply.status();
     const std::string status_text = status ? mail::to_string(*status) : std::string{};
-    const std::string text = words_of(reply);
+    const std::string text = text_of(reply);
     for (const KnownAnswer& row : rows_) {
-        if (row.stage != "any" && row.stage != name_of(stage)) continue;
+        if (row.stage != "any" && row.stage != words_of(stage).row) continue;
         if (!fits_code(row.code, reply.code)) continue;
         if (row.status != "*" && row.status != status_text) continue;
         if (!row.words.empty() && !contains_ignoring_case(text, row.words)) continue;

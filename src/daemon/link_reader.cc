@@ -7,12 +7,12 @@
 namespace postrider::daemon {
 
 struct LinkReader::Descriptor {
-    Descriptor(boost::asio::any_io_executor executor, int fd) : stream(std::move(executor), fd) {}
+    Descriptor(const boost::asio::any_io_executor& executor, int fd) : stream(executor, fd) {}
     boost::asio::posix::stream_descriptor stream;
 };
 
-LinkReader::LinkReader(boost::asio::any_io_executor executor, UniqueFd link)
-    : descriptor_(std::make_unique<Descriptor>(std::move(executor), link.release())) {}
+LinkReader::LinkReader(const boost::asio::any_io_executor& executor, UniqueFd link)
+    : descriptor_(std::make_unique<Descriptor>(executor, link.release())) {}
 
 LinkReader::~LinkReader() = default;
 

@@ -12,7 +12,7 @@ namespace postrider::daemon {
 
 class LinkReader {
 public:
-    LinkReader(boost::asio::any_io_executor executor, UniqueFd link);
+    LinkReader(const boost::asio::any_io_executor& executor, UniqueFd link);
     ~LinkReader();
 
     /// Waits for the next note. Connection when the master is gone: then this process has no

@@ -15,6 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
 import injected
 from injected import AT_FDCWD, Ended, Injected
 from mailbench import BIN, Skip, World, main, wait_until
+from memory import writable_memory
 
 
 def processes(world):
@@ -234,23 +235,7 @@ def a_password_is_in_no_memory_but_the_couriers():
         world.arrived(1)
         for name, pid in processes(world).items():
             if name != "courier":
-                assert not remembers(pid, world.password.encode()), name
-
-
-def remembers(pid, secret):
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
-        for line in maps:
-            span, rights = line.split()[:2]
-            start, end = (int(number, 16) for number in span.split("-"))
-            if "w" not in rights or end - start > 1 << 30:
-                continue
-            try:
-                memory.seek(start)
-                if secret in memory.read(end - start):
-                    return True
-            except (OSError, OverflowError):
-                pass
-    return False
+                assert world.password.encode() not in writable_memory(pid), name
 
 
 NEW_USERS = 0x10000000  # CLONE_NEWUSER

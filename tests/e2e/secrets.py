@@ -14,6 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from isolation import need_root, processes
 from mailbench import Skip, World, main, wait_until
+from memory import writable_memory
 
 USER = "user@gsuite.domain"
 LETTER = "Subject: x\n\nhello\n"
@@ -33,23 +34,6 @@ def forms(password):
 
 def holds(data, password):
     return [form for form in forms(password) if form in data]
-
-
-def writable_memory(pid):
-    """What the process could have written: its heap, stacks, data; not files that it maps."""
-    pieces = []
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
-        for line in maps:
-            span, rights = line.split()[:2]
-            start, end = (int(number, 16) for number in span.split("-"))
-            if "w" not in rights or end - start > 1 << 30:
-                continue
-            try:
-                memory.seek(start)
-                pieces.append(memory.read(end - start))
-            except (OSError, OverflowError):
-                pass
-    return b"\n".join(pieces)
 
 
 def files_below(directory, but):

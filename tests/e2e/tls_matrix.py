@@ -269,6 +269,12 @@ def judge(world):
     print(f"        {len(refused)} kinds refused, {len(world.cases) - len(refused)} taken")
 
 
+def roots(a):
+    """Two anchors, as in certificates(), neither of them at fault."""
+    for name in ("root", "short_root"):
+        a.issue(name, subject="/O=Test/CN=Root", extensions=ca())
+
+
 def only_the_right_certificate_gets_the_mail():
     def cases(a):
         return [Case(name, Server(chain, key), reason, host) for name, chain, key, reason, host in certificates(a)]
@@ -279,8 +285,7 @@ def only_the_right_certificate_gets_the_mail():
 
 def only_present_protocols_and_ciphers_are_spoken():
     def cases(a):
-        a.issue("root", subject="/O=Test/CN=Root", extensions=ca())
-        a.issue("short_root", subject="/O=Test/CN=Root", extensions=ca())
+        roots(a)
         a.issue("right", "root", extensions=names("DNS:" + HOST), key="2048")
         return protocols(a)
     with Matrix(cases) as world:
@@ -291,8 +296,7 @@ def only_present_protocols_and_ciphers_are_spoken():
 def a_password_is_for_one_host_and_one_port():
     """T9: the second server is as trustworthy as the first, but the password is not for it."""
     def cases(a):
-        a.issue("root", subject="/O=Test/CN=Root", extensions=ca())
-        a.issue("short_root", subject="/O=Test/CN=Root", extensions=ca())
+        roots(a)
         a.issue("right", "root", extensions=names("DNS:" + HOST))
         return [Case("other", Server(a.chain("right"), a.directory / "right.key")),
                 Case("ours", Server(a.chain("right"), a.directory / "right.key"))]
@@ -313,8 +317,7 @@ def a_password_is_for_one_host_and_one_port():
 def without_authorities_nobody_is_trusted():
     """T15."""
     def cases(a):
-        a.issue("root", subject="/O=Test/CN=Root", extensions=ca())
-        a.issue("short_root", subject="/O=Test/CN=Root", extensions=ca())
+        roots(a)
         a.issue("right", "root", extensions=names("DNS:" + HOST))
         return [Case("right", Server(a.chain("right"), a.directory / "right.key"), "untrusted issuer")]
     with Matrix(cases) as world:

@@ -4,6 +4,7 @@
 #include <ctime>
 #include <filesystem>
 #include <iterator>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -49,20 +50,18 @@ fs::path daemon_program() {
     return fs::read_symlink("/proc/self/exe").parent_path() / "postriderd";
 }
 
-/// Passes warnings on, and counts them.
+/// Passes warnings on, and counts them: each once, though several processes would give it.
 class CountedWarnings final : public LogSink {
 public:
     explicit CountedWarnings(const Log& to) : to_(to) {}
     void write(Severity severity, std::string_view, std::string_view text) override {
-        if (severity == Severity::Info) return;
-        ++count_;
-        to_.warning(text);
+        if (severity != Severity::Info && said_.emplace(text).second) to_.warning(text);
     }
-    int count() const { return count_; }
+    std::size_t count() const { return said_.size(); }
 
 private:
     const Log& to_;
-    int count_ = 0;
+    std::set<std::string> said_;
 };
 
 class Operator {

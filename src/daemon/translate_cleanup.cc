@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 
 #include "daemon/keeper.h"
@@ -31,6 +32,23 @@ std::size_t size(const config::Config& config, std::string_view parameter) {
 
 table::Opener opener() {
     return has_keeper() ? ask_keeper : table::Opener();
+}
+
+/// The tables of a parameter, but for the default of alias_maps where this machine has no such
+/// file: then there are no aliases. A table that main.cf names has to be there.
+std::string tables_in_use(const config::Config& config, std::string_view parameter) {
+    std::error_code ignored;
+    if (config.is_set("alias_maps") || std::filesystem::exists("/etc/aliases", ignored) ||
+        std::filesystem::exists("/etc/aliases.lmdb", ignored)) {
+        return config.text(parameter);
+    }
+    const std::string aliases = config.text("alias_maps");
+    if (config.text(parameter).find(aliases) == std::string::npos) return config.text(parameter);
+    std::string tables;
+    for (const std::string& table : config.list(parameter)) {
+        if (table != aliases) tables += table + " ";
+    }
+    return tables;
 }
 
 message::RewriteOptions rewrite_options(const config::Config& config, const Log& log) {
@@ -94,7 +112,7 @@ table::Tables open_tables(const config::Config& config, std::string_view paramet
                           table::OpenOptions options) {
     options.utf8 = options.utf8 && config.boolean("smtputf8_enable");
     options.opener = opener();
-    return table::Tables::open(parameter, config.text(parameter), options, log);
+    return table::Tables::open(parameter, tables_in_use(config, parameter), options, log);
 }
 
 table::MatchList open_match_list(const config::Config& config, std::string_view parameter,

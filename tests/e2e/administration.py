@@ -384,9 +384,23 @@ def check_reads_what_a_start_reads():
         assert done.returncode == 1 and 'check does not take "-v"' in done.stderr, done
 
 
+def local_mail_needs_no_aliases_file():
+    if os.path.exists("/etc/aliases") or os.path.exists("/etc/aliases.lmdb"):
+        raise Skip("this machine has aliases")
+    with World(main_cf="luser_relay = ann@corp.example\n") as world:
+        main_cf = world.config / "main.cf"
+        main_cf.write_text(re.sub(r"(?m)^alias_maps.*\n", "", main_cf.read_text()))
+        assert world.command("postrider", "check", check=False).returncode == 0
+        world.start()
+        world.sendmail(["root"], LETTER)
+        [mail] = world.arrived(1)
+        assert [word.split()[0] for word in mail.recipients] == ["ann@corp.example"], mail.recipients
+        assert "unavailable" not in world.log(), world.log()
+
+
 if __name__ == "__main__":
     main(listing_as_postfix_prints_it, deliveries_can_be_asked_for, postsuper_changes_the_queue, postcat_shows_a_message,
          others_see_only_their_own, the_operators_command_and_its_words, a_broken_configuration_is_not_taken,
          reloading_under_load_disturbs_nobody, a_restart_finds_everything, sockets_handed_over_and_readiness_told,
          it_ends_when_idle_and_is_started_by_the_next,
-         an_ordinary_user_runs_it_alone, check_reads_what_a_start_reads)
+         an_ordinary_user_runs_it_alone, check_reads_what_a_start_reads, local_mail_needs_no_aliases_file)

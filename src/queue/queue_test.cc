@@ -160,6 +160,15 @@ TEST_P(QueueTest, ADeferralAloneIsRecordedAfterAWhile) {
     EXPECT_TRUE(loop_.run(queue_->next_due())->has_value());
 }
 
+TEST_P(QueueTest, ADeferralIsRecordedThoughTheStoreWasAtRest) {
+    const auto first = lease(1);
+    const auto rested = std::chrono::steady_clock::now() + std::chrono::milliseconds(2300);
+    loop_.run_while([&] { return std::chrono::steady_clock::now() < rested; });
+    loop_.spawn(defer(first));
+    ASSERT_TRUE(loop_.run_all());
+    EXPECT_EQ(deferred_, 1);
+}
+
 TEST_P(QueueTest, WhoAsksIsToldOfADeferralThatWaits) {
     loop_.spawn(defer(lease(1)));
     EXPECT_EQ(loop_.run(queue_->counts())->deferred, 1U);

@@ -75,17 +75,23 @@ void StorageThread::submit(std::unique_ptr<Job> job) {
         return refuse(std::move(one), error);
     }
     const Traits traits = job->traits();
+    bool wakes = true;
     if (traits.patient) {
-        if (patient_.empty()) hurry_later();
+        // The first one tells the thread until when it may sleep.
+        wakes = patient_.empty();
+        if (wakes) hurry_later();
         patient_.push_back(std::move(job));
-        if (patient_.size() >= kPatientMax) hurry();
+        if (patient_.size() >= kPatientMax) {
+            hurry();
+            wakes = true;
+        }
     } else {
         if (!traits.indifferent) hurry();
         waiting_.push_back(std::move(job));
     }
     if (storage_ == Queue::Storage::Thread) {
         lock.unlock();
-        changed_.notify_one();
+        if (wakes) changed_.notify_one();
     } else if (!waiting_.empty() && !std::exchange(turn_posted_, true)) {
         lock.unlock();
         run_soon();
@@ -145,10 +151,11 @@ void StorageThread::work() {
     while (!stopping_ || !waiting_.empty()) {
         if (waiting_.empty()) {
             const bool untidy = transaction_open_ || garbage_ > 0 || wrote_;
-            const auto some_work = [this] { return stopping_ || !waiting_.empty(); };
+            const auto hurried = [this] { return stopping_ || !waiting_.empty(); };
+            const auto some_work = [&] { return hurried() || !patient_.empty(); };
             if (!patient_.empty()) {
                 const auto left = patience_ends_ - clock_.monotonic();
-                if (!changed_.wait_for(lock, left, some_work)) hurry();
+                if (!changed_.wait_for(lock, left, hurried)) hurry();
                 continue;
             }
             if (spool_->is_broken()) {
@@ -165,6 +172,7 @@ void StorageThread::work() {
             } else {
                 changed_.wait(lock, some_work);
             }
+            if (waiting_.empty() && !patient_.empty()) continue;
         }
         Jobs jobs;
         const std::size_t count = std::min(waiting_.size(), kBatchMax);

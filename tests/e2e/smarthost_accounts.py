@@ -70,9 +70,12 @@ def a_paused_account_takes_mail_in_and_sends_none():
         world.wait_log(r"status=deferred \(delivery temporarily suspended: paused by the operator\)", count=3)
         assert auth_attempts(world) <= 1, world.dialogue()  # The connection may have been warm already.
         world.command("postrider", "flush")
-        status = json.loads(world.command("postrider", "status", "-j").stdout)
-        (account,) = status["accounts"]
-        assert account["state"] == "paused" and account["waiting"] == 3, status
+        def account():
+            (one,) = json.loads(world.command("postrider", "status", "-j").stdout)["accounts"]
+            return one
+        # The log tells of a deferral a moment before it is recorded.
+        wait_until(lambda: account()["waiting"] == 3, "three that wait", log=world.log)
+        assert account()["state"] == "paused"
         world.stop()
         world.start()
         assert "paused by the operator" in world.command("postrider", "status").stdout

@@ -5,8 +5,8 @@
 
 namespace postrider::apps {
 
-/// Looks for an address in To, Cc, Bcc and their Resent- kind of the header that `text` begins with.
-/// Linear in the header.
+/// Looks for an address in To, Cc, Bcc and their Resent- kind of the header that `text` begins
+/// with. Linear in the header.
 bool names_recipients(std::string_view text);
 
 }  // namespace postrider::apps

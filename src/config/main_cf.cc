@@ -108,7 +108,8 @@ Result<std::string> read_text(const std::filesystem::path& file) {
     const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd) {
         Error error = system_error("open " + file.string(), errno);
-        if (error.code == ErrorCode::NotFound) error.message += " (-c or MAIL_CONFIG names another directory)";
+        if (error.code == ErrorCode::NotFound)
+            error.message += " (-c or MAIL_CONFIG names another directory)";
         return Unexpected(std::move(error));
     }
     std::string text;

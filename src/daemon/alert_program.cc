@@ -108,10 +108,10 @@ bool AlertProgram::ended(pid_t pid, int status, MonotonicTime now) {
     if (killed_) {
         log_.warning(fmt::format("alert_command {}: killed after {} s", path_, kRunMax.count()));
     } else if (WIFEXITED(status) && WEXITSTATUS(status) == kNotStarted) {
-        log_.warning(
-            fmt::format("alert_command {}: cannot be run; is it there, executable, and with systemd "
-                        "named in ExecPaths= of the unit?",
-                        path_));
+        log_.warning(fmt::format(
+            "alert_command {}: cannot be run; is it there, executable, and with systemd "
+            "named in ExecPaths= of the unit?",
+            path_));
     } else if (WIFSIGNALED(status)) {
         log_.warning(fmt::format("alert_command {}: killed by signal {}", path_, WTERMSIG(status)));
     } else if (WEXITSTATUS(status) != 0) {

@@ -42,10 +42,11 @@ Result<void> keep_capabilities(Capabilities wanted) {
     if (::syscall(SYS_capget, &header, sets.data()) < 0) {
         return Unexpected(system_error("look at capabilities", errno));
     }
-    // A service manager's filter need not allow a call that changes nothing. What is inheritable and
-    // no more is nothing: programs with capabilities of their own gain none without new privileges.
-    const bool has_none = std::all_of(sets.begin(), sets.end(),
-                                      [](const auto& set) { return set.permitted == 0; });
+    // A service manager's filter need not allow a call that changes nothing. What is inheritable
+    // and no more is nothing: programs with capabilities of their own gain none without new
+    // privileges.
+    const bool has_none =
+        std::all_of(sets.begin(), sets.end(), [](const auto& set) { return set.permitted == 0; });
     if (has_none) return {};
     for (std::size_t i = 0; i < sets.size(); ++i) {
         const auto word = static_cast<std::uint32_t>(wanted >> (32 * i));

@@ -174,7 +174,7 @@ private:
         const auto counts = co_await queue_.counts();
         transactions_ = queue_.transaction_count();
         const bool empty = counts && counts->incoming + counts->active + counts->deferred == 0;
-        co_return unused && empty;
+        co_return (unused && empty);
     }
 
     net::Awaitable<void> heed_master() {

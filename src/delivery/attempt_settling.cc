@@ -57,10 +57,9 @@ net::Awaitable<void> Attempt::conclude_all() {
     // Trouble with the account is not trouble with the mail. That the smarthost cannot be reached
     // is, in the end.
     const bool never_expires = trouble != nullptr && trouble->trouble != Trouble::Unreachable;
-    Conclusion end =
-        conclude(lease_, std::exchange(outcomes_, {}), relayed_without_dsn_, depot_.options.retry,
-                 depot_.ages.now_for(lease_.arrival),
-                 never_expires ? WallTime::max() : depot_.gate.no_expiry_until);
+    Conclusion end = conclude(lease_, std::exchange(outcomes_, {}), relayed_without_dsn_,
+                              depot_.options.retry, depot_.ages.now_for(lease_.arrival),
+                              never_expires ? WallTime::max() : depot_.gate.no_expiry_until);
     if (end.expired) {
         depot_.qmgr_log.info(expired_line(lease_.id, lease_.envelope.reverse_path, lease_.expire));
     }

@@ -181,10 +181,10 @@ public:
         wanted.flags = 0;
         std::string path = options.resolv_conf;
         wanted.resolvconf_path = path.data();
-        const int code = ares_init_options(&handle, &wanted,
-                                           ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
-                                               ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB |
-                                               ARES_OPT_RESOLVCONF);
+        const int code =
+            ares_init_options(&handle, &wanted,
+                              ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
+                                  ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB | ARES_OPT_RESOLVCONF);
         if (code != ARES_SUCCESS || options.servers.empty()) return code;
         std::string list;
         for (const auto& server : options.servers) list.append(server).append(",");

@@ -169,9 +169,9 @@ struct Setting {
 
 // mmap: an I/O error under it is a SIGBUS, not an error code. secure_delete=FAST (2): the full mode
 // some distributions compile in would write 20 MB of log to delete 20 MB.
-// cache_size: 2 MB, about what SQLite takes by itself, whatever a distribution compiled in. Pages of
-// one transaction beyond that go to the log before its commit, which costs nothing but order; the
-// upper levels of an index over a million messages are some dozen pages.
+// cache_size: 2 MB, about what SQLite takes by itself, whatever a distribution compiled in. Pages
+// of one transaction beyond that go to the log before its commit, which costs nothing but order;
+// the upper levels of an index over a million messages are some dozen pages.
 constexpr Setting kSettings[] = {
     {"PRAGMA synchronous = FULL", "PRAGMA synchronous", "2"},
     {"PRAGMA foreign_keys = ON", "PRAGMA foreign_keys", "1"},

@@ -89,8 +89,8 @@ inline constexpr Parameter kStartupRows[] = {
      Time,
      Served,
      "0s",
-     "With all sockets opened by the service manager: end after so long without mail or clients, to "
-     "be started again by the next. 0 means never.",
+     "With all sockets opened by the service manager: end after so long without mail or "
+     "clients, to be started again by the next. 0 means never.",
      {0, 0}},
     {"max_idle", Time, Moot, "100s", "Daemon exits after this idle time.", {1, 0}},
     {"max_use", Integer, Moot, "100", "Daemon exits after serving this many clients.", {1, 0}},

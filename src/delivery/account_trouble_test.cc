@@ -1,12 +1,11 @@
 // U10: trouble with an account as the whole courier meets it, with a scripted dialler.
-#include <deque>
-
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "delivery/courier.h"
+#include "delivery/testing/answering_channel.h"
 #include "queue/checksum.h"
 #include "queue/sqlite_spool.h"
 
@@ -18,7 +17,7 @@ using testing::ElementsAre;
 
 constexpr int kCount = 1000;
 
-class PoliteChannel final : public Channel {
+class PoliteChannel final : public AnsweringChannel {
 public:
     net::Awaitable<Result<void>> send(std::string_view bytes, unsigned, MonotonicTime) override {
         if (bytes.starts_with("MAIL")) {
@@ -28,19 +27,6 @@ public:
         }
         co_return Result<void>();
     }
-    net::Awaitable<Result<smtp::Reply>> receive(MonotonicTime) override {
-        if (replies_.empty()) co_return Unexpected(ErrorCode::Connection, "closed");
-        smtp::Reply reply = replies_.front();
-        replies_.pop_front();
-        co_return reply;
-    }
-    void expect(unsigned) override {}
-    bool is_open() const override { return open_; }
-    void close() override { open_ = false; }
-
-private:
-    std::deque<smtp::Reply> replies_;
-    bool open_ = true;
 };
 
 class Gatekeeper final : public Dialler {

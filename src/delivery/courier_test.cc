@@ -1,6 +1,5 @@
 #include "delivery/courier.h"
 
-#include <deque>
 #include <functional>
 
 #include <boost/asio/co_spawn.hpp>
@@ -8,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "delivery/testing/answering_channel.h"
 #include "queue/checksum.h"
 
 namespace postrider::delivery {
@@ -17,7 +17,7 @@ using testing::Contains;
 using testing::HasSubstr;
 
 // Says yes to everything, or what the test says about RCPT.
-class AgreeableChannel final : public Channel {
+class AgreeableChannel final : public AnsweringChannel {
 public:
     explicit AgreeableChannel(const smtp::Reply& to_rcpt) : to_rcpt_(to_rcpt) {}
     net::Awaitable<Result<void>> send(std::string_view bytes, unsigned, MonotonicTime) override {
@@ -36,20 +36,9 @@ public:
         }
         co_return Result<void>();
     }
-    net::Awaitable<Result<smtp::Reply>> receive(MonotonicTime) override {
-        if (replies_.empty()) co_return Unexpected(ErrorCode::Connection, "closed");
-        smtp::Reply reply = replies_.front();
-        replies_.pop_front();
-        co_return reply;
-    }
-    void expect(unsigned) override {}
-    bool is_open() const override { return open_; }
-    void close() override { open_ = false; }
 
 private:
     smtp::Reply to_rcpt_;
-    std::deque<smtp::Reply> replies_;
-    bool open_ = true;
 };
 
 class FakeDialler final : public Dialler {

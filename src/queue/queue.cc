@@ -102,7 +102,9 @@ net::Awaitable<Result<std::uint64_t>> Queue::reserve(std::uint32_t count) {
 net::Awaitable<Result<void>> Queue::append(std::uint64_t number, std::uint32_t piece,
                                            std::string bytes) {
     Traits traits;
-    traits.uncommitted = bytes.size() + 1;
+    // What follows may go into a file once the message's row is durable.
+    const bool must_commit = piece + 1 == Spool::kPiecesInDatabase;
+    traits.uncommitted = must_commit ? 0 : bytes.size() + 1;
     return state_->call<void>([number, piece, bytes = std::move(bytes)](
                                   Spool& spool) { return spool.append(number, piece, bytes); },
                               traits);

@@ -39,6 +39,9 @@ namespace postrider::queue {
 /// program reaches it through queue::Queue, which puts many calls into one transaction.
 class Spool {
 public:
+    /// With these content of 256 KB costs one sync, and more of it three, but is written once.
+    static constexpr std::uint32_t kPiecesInDatabase = 4;
+
     struct Options {
         std::filesystem::path
             directory;  ///< Holds queue.db; ours alone, not below a network (R12).
@@ -54,6 +57,8 @@ public:
         std::string boot;
         /// A message is put on hold when so many processes have died while it was leased; 0: never.
         std::uint32_t crashes_max = 3;
+        /// What content has beyond so many pieces goes into a file of its own.
+        std::uint32_t pieces_in_database = kPiecesInDatabase;
         std::string vfs;  ///< SQLite's file layer by name; empty for the system's. For fault tests.
     };
 

@@ -174,7 +174,9 @@ Result<std::string> SqliteSpool::read_piece(std::uint64_t number, std::uint32_t 
         database_->statement("SELECT bytes FROM content WHERE id = ?", content_id(number, piece));
     const auto row = query.step();
     if (!row) return Unexpected(row.error());
-    return *row ? query.text(0) : std::string();
+    if (*row) return query.text(0);
+    if (in_memory_ || piece < options_.pieces_in_database) return std::string();
+    return files_.read(number, piece);
 }
 
 Result<void> SqliteSpool::record_outcomes(const Settlement& settlement, Standing& standing) {
@@ -251,6 +253,7 @@ Result<Settled> SqliteSpool::settle(const Settlement& settlement) {
             if (!done) return Unexpected(done.error());
             --counts_[static_cast<std::size_t>(standing.place)];
             leases_.set(number, std::nullopt);
+            discarded_.insert(number);
             return settled;
         }
         done = end_attempt(settlement, (*message)->place, standing);
@@ -301,6 +304,7 @@ Result<void> SqliteSpool::move(std::uint64_t number, Place from, const Standing&
 Result<void> SqliteSpool::erase(std::uint64_t number, Place from) {
     if (auto done = delete_message(*database_, number); !done) return done;
     --counts_[static_cast<std::size_t>(from)];
+    discarded_.insert(number);
     return {};
 }
 

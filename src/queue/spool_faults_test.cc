@@ -1,4 +1,5 @@
 // What the spool promises when the disk fails or the power goes: D2 to D6, R3 to R5.
+#include <map>
 #include <optional>
 #include <random>
 #include <set>
@@ -7,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
+#include "queue/inbox.h"
 #include "queue/spool.h"
 #include "queue/testing/fault_vfs.h"
 #include "queue/testing/samples.h"
@@ -29,6 +31,7 @@ public:
         Spool::Options options;
         options.directory = folder_.path();
         options.free_space_floor = 0;
+        options.pieces_in_database = 1;
         options.vfs = testing::FaultVfs::kName;
         auto opened = Spool::open(options, clock_, Log(lines_, "qmgr"));
         ASSERT_TRUE(opened) << opened.error().message;
@@ -43,15 +46,33 @@ public:
         start();
     }
 
-    /// One transaction with one new message of some size.
+    /// One transaction with one new message of some size; for one of three a transaction for each
+    /// piece, all but the first of which go into a file.
     bool submit() {
-        const std::string content(1 + random_() % 20000, 'x');
+        const bool large = random_() % 3 == 0;
+        const std::size_t rest = 1 + random_() % 20000;
         if (next_ == end_ && !reserve()) return false;
         const std::uint64_t number = next_++;
+        std::string content;
+        std::uint32_t piece = 0;
+        while (large && piece < 3) {
+            const std::string bytes(Inbox::kPieceSize,
+                                    static_cast<char>('a' + number % 20 + piece));
+            if (!append(number, piece, bytes)) {
+                refused_.insert(number);
+                discard(number);
+                return false;
+            }
+            content += bytes;
+            ++piece;
+        }
+        const std::string last(rest, 'x');
+        content += last;
         const auto message = testing::message(number, clock_.now(), {"b@example.com"}, content);
+        messages_.emplace(number, message);
         bool accepted = spool_->begin().has_value();
         if (accepted) {
-            accepted = spool_->commit(message, 0, content).has_value();
+            accepted = spool_->commit(message, piece, last).has_value();
             accepted = spool_->commit_transaction().has_value() && accepted;
             if (!accepted && spool_->is_broken()) {
                 unknown_ = number;
@@ -59,6 +80,7 @@ public:
             }
         }
         (accepted ? accepted_ : refused_).insert(number);
+        if (!accepted) discard(number);
         clock_.advance(std::chrono::seconds{1});
         return accepted;
     }
@@ -116,6 +138,9 @@ public:
             if (refused_.contains(number)) wrong += " refused " + std::to_string(number);
             if (delivered_.contains(number)) wrong += " again " + std::to_string(number);
         }
+        for (const auto number : there) {
+            if (!is_whole(number)) wrong += " damaged " + std::to_string(number);
+        }
         const auto checked = spool_->check();
         if (!checked) wrong += " " + checked.error().message;
         return wrong;
@@ -124,6 +149,33 @@ public:
     std::mt19937& random() { return random_; }
 
 private:
+    bool append(std::uint64_t number, std::uint32_t piece, const std::string& bytes) {
+        if (!spool_->begin()) return false;
+        const auto appended = spool_->append(number, piece, bytes);
+        return spool_->commit_transaction() && appended;
+    }
+
+    /// As the queue does after a refusal; whether it works or not.
+    void discard(std::uint64_t number) {
+        if (!spool_->begin()) return;
+        (void)spool_->discard(number);
+        (void)spool_->commit_transaction();
+    }
+
+    bool is_whole(std::uint64_t number) {
+        Checksum checksum;
+        std::uint64_t length = 0;
+        for (std::uint32_t piece = 0;; ++piece) {
+            const auto bytes = spool_->read_piece(number, piece);
+            EXPECT_TRUE(bytes);
+            if (!bytes || bytes->empty()) break;
+            checksum.add(*bytes);
+            length += bytes->size();
+        }
+        const NewMessage& message = messages_.at(number);
+        return length == message.content_length && checksum.value() == message.checksum;
+    }
+
     bool reserve() {
         if (!spool_->begin()) return false;
         const auto first = spool_->reserve(1000);
@@ -141,6 +193,7 @@ private:
     std::unique_ptr<Spool> spool_;
     std::uint64_t next_ = 0;
     std::uint64_t end_ = 0;
+    std::map<std::uint64_t, NewMessage> messages_;
     std::set<std::uint64_t> accepted_;
     std::set<std::uint64_t> refused_;
     std::set<std::uint64_t> delivered_;

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "queue/checksum.h"
+#include "queue/inbox.h"
 #include "queue/sqlite_spool.h"
 #include "queue/store_files.h"
 
@@ -44,10 +45,18 @@ Result<void> SqliteSpool::store_piece(std::uint64_t number, std::uint32_t piece,
     return {};
 }
 
+bool SqliteSpool::goes_into_file(std::uint64_t number, std::uint32_t piece) const {
+    return !in_memory_ && piece >= options_.pieces_in_database && receiving_.contains(number);
+}
+
 Result<void> SqliteSpool::append(std::uint64_t number, std::uint32_t piece,
                                  std::string_view bytes) {
     if (number > kNumberMax || piece >= kPiecesMax - 1) {
         return Unexpected(invalid(number, "too large"));
+    }
+    const bool into_file = goes_into_file(number, piece);
+    if (into_file && bytes.size() != Inbox::kPieceSize) {
+        return Unexpected(invalid(number, "a short piece"));
     }
     if (auto room = check_room(bytes.size()); !room) return room;
     return whole([&]() -> Result<void> {
@@ -64,6 +73,8 @@ Result<void> SqliteSpool::append(std::uint64_t number, std::uint32_t piece,
                       .run();
         if (!changed) return Unexpected(changed.error());
         if (*changed != 1) return Unexpected(invalid(number, "a piece is missing"));
+        if (piece == 0) begun_.push_back(number);
+        if (into_file) return files_.write(number, piece, bytes);
         return store_piece(number, piece, bytes);
     });
 }
@@ -107,8 +118,13 @@ Result<void> SqliteSpool::commit(const NewMessage& message, std::uint32_t piece,
     return whole([&]() -> Result<void> {
         auto done = finish_receiving(message, piece, last_piece.size());
         // The last piece may be empty when the content ended with the one before.
-        if (done && !last_piece.empty()) done = store_piece(number, piece, last_piece);
+        if (done && !last_piece.empty()) {
+            done = goes_into_file(number, piece) ? files_.write(number, piece, last_piece)
+                                                 : store_piece(number, piece, last_piece);
+        }
+        if (done && files_.is_open(number)) done = files_.sync(number);
         if (done) done = add(message);
+        if (done && piece > 0) finished_.push_back(number);
         return done;
     });
 }
@@ -130,6 +146,9 @@ Result<void> SqliteSpool::discard(std::uint64_t number) {
         const auto kept =
             database_->statement("INSERT OR IGNORE INTO garbage VALUES(?)", row).run();
         if (!kept) return Unexpected(kept.error());
+        discarded_.insert(number);
+        files_.close(number);
+        receiving_.erase(number);
         return {};
     });
 }

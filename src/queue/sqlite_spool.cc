@@ -71,7 +71,8 @@ SqliteSpool::SqliteSpool(const Options& options, bool in_memory, const Clock& cl
       in_memory_(in_memory),
       clock_(clock),
       log_(std::move(log)),
-      lock_(std::move(lock)) {}
+      lock_(std::move(lock)),
+      files_(database_file(options), options.vfs) {}
 
 SqliteSpool::~SqliteSpool() {
     if (!is_broken() && !in_memory_) stop_cleanly();
@@ -208,6 +209,14 @@ void SqliteSpool::make_room(const Error& error) {
 void SqliteSpool::kept() {
     count_attempts();
     leases_.keep();
+    receiving_.insert(begun_.begin(), begun_.end());
+    begun_.clear();
+    for (const std::uint64_t number : finished_) {
+        files_.close(number);
+        receiving_.erase(number);
+    }
+    finished_.clear();
+    discarded_.clear();
 }
 
 void SqliteSpool::stop_cleanly() {
@@ -232,6 +241,7 @@ Result<void> SqliteSpool::begin() {
     open_ = true;
     takes_mail_ = false;
     room_ = 0;
+    files_removed_ = false;
     counts_before_ = counts_;
     changes_before_ = database_->total_changes();
     return {};
@@ -278,6 +288,10 @@ Result<void> SqliteSpool::prepare_commit(bool wrote) {
         // Outcomes find their place in what is allocated already, in most cases.
         if (!room && takes_mail_) return room;
     }
+    if (files_removed_) {
+        // Before the rows that name them go.
+        if (auto synced = sync_directory(options_.directory); !synced) return synced;
+    }
     const auto in = [&](Place place) {
         return static_cast<std::int64_t>(counts_[static_cast<std::size_t>(place)]);
     };
@@ -295,6 +309,9 @@ Result<void> SqliteSpool::prepare_commit(bool wrote) {
 void SqliteSpool::forget_transaction() {
     counts_ = counts_before_;
     leases_.undo(0);
+    begun_.clear();
+    finished_.clear();
+    discarded_.clear();
     look_from_.fill(std::numeric_limits<std::int64_t>::min());
 }
 
@@ -378,6 +395,7 @@ Result<std::uint64_t> SqliteSpool::reserve(std::uint32_t count) {
 Result<bool> SqliteSpool::collect_garbage() {
     return whole([&]() -> Result<bool> {
         std::vector<std::uint64_t> numbers;
+        bool later = false;
         {
             // Content of removed messages stays while their last attempt goes on.
             const auto limit = static_cast<std::int64_t>(leases_.size()) + kGarbagePieces;
@@ -387,7 +405,13 @@ Result<bool> SqliteSpool::collect_garbage() {
                 if (!row) return Unexpected(row.error());
                 if (!*row) break;
                 const auto number = static_cast<std::uint64_t>(query.integer(0));
-                if (!leases_.holds(number)) numbers.push_back(number);
+                if (leases_.holds(number)) continue;
+                // A file is removed at once; if this transaction fails, the message is back.
+                if (discarded_.contains(number)) {
+                    later = true;
+                } else {
+                    numbers.push_back(number);
+                }
             }
         }
         std::int64_t left = kGarbagePieces;
@@ -403,13 +427,16 @@ Result<bool> SqliteSpool::collect_garbage() {
             left -= *deleted;
             if (left <= 0) return true;
             --left;
+            const auto removed = files_.remove(number);
+            if (!removed) return Unexpected(removed.error());
+            files_removed_ = files_removed_ || *removed;
             const auto forgotten = database_
                                        ->statement("DELETE FROM garbage WHERE number = ?",
                                                    static_cast<std::int64_t>(number))
                                        .run();
             if (!forgotten) return Unexpected(forgotten.error());
         }
-        return false;
+        return later;
     });
 }
 

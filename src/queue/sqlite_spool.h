@@ -10,9 +10,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "core/unique_fd.h"
+#include "queue/content_files.h"
 #include "queue/crash_book.h"
 #include "queue/database.h"
 #include "queue/lease_book.h"
@@ -112,6 +114,7 @@ private:
     // Receiving.
     Result<void> check_room(std::size_t bytes);
     Result<void> store_piece(std::uint64_t number, std::uint32_t piece, std::string_view bytes);
+    bool goes_into_file(std::uint64_t number, std::uint32_t piece) const;
     Result<void> finish_receiving(const NewMessage&, std::uint32_t piece, std::uint64_t last);
     Result<void> add(const NewMessage&);
 
@@ -162,6 +165,9 @@ private:
     /// Below this due time every message of the place is leased: where lease_due() starts to look.
     std::array<std::int64_t, kPlaceCount> look_from_{};
     int frames_at_checkpoint_ = 0;
+    ContentFiles files_;
+    /// Numbers whose row in `receiving` is durable: those may have a file.
+    std::unordered_set<std::uint64_t> receiving_;
 
     // The transaction.
     bool open_ = false;
@@ -170,6 +176,10 @@ private:
     std::int64_t changes_before_ = 0;
     bool takes_mail_ = false;  ///< Content came in, so that it may be refused.
     std::uint64_t room_ = 0;   ///< Bytes that may still come in before the disk is asked again.
+    std::vector<std::uint64_t> begun_;             ///< Received from this transaction on.
+    std::vector<std::uint64_t> finished_;          ///< Their content is complete with it.
+    std::unordered_set<std::uint64_t> discarded_;  ///< Garbage from this transaction on.
+    bool files_removed_ = false;
     std::int64_t serial_ = 0;  ///< Of the last transaction that is known to hold.
 };
 

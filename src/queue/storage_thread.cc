@@ -240,8 +240,9 @@ StorageThread::Outcome StorageThread::run_together(Jobs& jobs) {
         if (const auto begun = spool_->begin(); !begun) return failed(jobs, begun.error());
         transaction_open_ = true;
     }
-    for (const auto& job : jobs) job->run(*spool_);
+    // Before the jobs: what this very transaction removes is not for it to collect.
     if (garbage_ > kGarbageMax) collect();
+    for (const auto& job : jobs) job->run(*spool_);
     if (leave_open(jobs)) return Outcome::Known;
     const auto committed = commit();
     if (committed) return Outcome::Known;

@@ -14,7 +14,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include <sqlite3.h>
+#include "queue/vfs_file.h"
 
 namespace postrider::queue {
 namespace {
@@ -36,32 +36,6 @@ constexpr RemoteFileSystem kRemote[] = {
 Error refused(const std::filesystem::path& path, std::string_view why) {
     return {ErrorCode::Denied, path.string() + ": " + std::string(why)};
 }
-
-/// A new file is durable only together with its name. SQLite does this for its log, not for a
-/// database that it finds.
-Result<void> sync_directory(const std::filesystem::path& directory) {
-    const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!fd || ::fsync(fd.get()) != 0) {
-        return Unexpected(system_error("sync " + directory.string(), errno));
-    }
-    return {};
-}
-
-class VfsFile {
-public:
-    explicit VfsFile(sqlite3_vfs* vfs)
-        : memory_(static_cast<std::size_t>(vfs->szOsFile)),
-          file_(reinterpret_cast<sqlite3_file*>(memory_.data())) {}
-    ~VfsFile() {
-        if (file_->pMethods != nullptr) file_->pMethods->xClose(file_);
-    }
-    sqlite3_file* operator->() const { return file_; }
-    sqlite3_file* get() const { return file_; }
-
-private:
-    std::vector<char> memory_;
-    sqlite3_file* file_;
-};
 
 int write_again(sqlite3_file* file) {
     sqlite3_int64 size = 0;
@@ -94,18 +68,25 @@ int extend(sqlite3_file* file, sqlite3_int64 size) {
 template <typename Body>
 Result<void> with_log_file(const std::filesystem::path& path, const std::string& vfs_name,
                            Body body) {
-    sqlite3_vfs* vfs = sqlite3_vfs_find(vfs_name.empty() ? nullptr : vfs_name.c_str());
+    sqlite3_vfs* vfs = find_vfs(vfs_name);
     if (vfs == nullptr) return Unexpected(ErrorCode::Invalid, "no file layer " + vfs_name);
     const VfsFile file(vfs);
     int code =
         vfs->xOpen(vfs, path.c_str(), file.get(), SQLITE_OPEN_READWRITE | SQLITE_OPEN_WAL, nullptr);
     if (code == SQLITE_OK) code = body(file.get());
     if (code == SQLITE_OK) return {};
-    return Unexpected(code == SQLITE_FULL ? ErrorCode::DiskFull : ErrorCode::Io,
-                      "write " + path.string() + ": " + sqlite3_errstr(code));
+    return Unexpected(vfs_error("write", path, code));
 }
 
 }  // namespace
+
+Result<void> sync_directory(const std::filesystem::path& directory) {
+    const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd || ::fsync(fd.get()) != 0) {
+        return Unexpected(system_error("sync " + directory.string(), errno));
+    }
+    return {};
+}
 
 Result<void> check_directory(const std::filesystem::path& directory) {
     struct stat status {};

@@ -14,6 +14,10 @@ namespace postrider::queue {
 /// lies on a file system whose locks and syncs cannot be trusted (R12).
 Result<void> check_directory(const std::filesystem::path& directory);
 
+/// A file that came or went did so for good only once its directory is synced. SQLite sees to this
+/// for its log, not for a database that it finds.
+Result<void> sync_directory(const std::filesystem::path& directory);
+
 /// Takes the lock that proves no other process owns the queue: flock on `queue.lock`, a file of its
 /// own, because closing any descriptor of queue.db would drop SQLite's locks (R9). Held as long as
 /// the descriptor; Unavailable if another process has it.

@@ -8,7 +8,7 @@ import pathlib
 import re
 import sys
 
-ROWS = {"P": 14, "D": 18, "U": 20, "S": 19, "L": 12, "T": 15, "RS": 10, "Q": 13, "N": 5, "O": 9, "B": 4}
+ROWS = {"P": 14, "D": 19, "U": 20, "S": 19, "L": 12, "T": 15, "RS": 10, "Q": 13, "N": 5, "O": 9, "B": 4}
 REFERENCE = re.compile(r"`(\w+): (\w+)`")
 
 

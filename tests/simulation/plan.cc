@@ -158,8 +158,8 @@ Plan Plan::make(std::uint64_t seed, Control control) {
     if (make.chance(0.5)) plan.channel_piece_max = 1 + make.below(300);
     const bool large = make.chance(0.08);
     if (large) {
-        // Content in several pieces; byte by byte would take for ever.
-        plan.content_max = 200'000;
+        // Content in several pieces, some of them in a file; byte by byte would take for ever.
+        plan.content_max = 500'000;
         for (WireManner* each : {&plan.wire, &plan.relay_wire}) {
             each->piece_max = std::max<std::size_t>(each->piece_max, 1460);
             each->window = std::max<std::size_t>(each->window, 4096);

@@ -85,9 +85,9 @@ class Contestant:
         """Of all its processes so far, those that have ended included."""
         return cpu_seconds(self.pids())
 
-    def restart(self, meanwhile=lambda: None):
-        """Seconds from the start until a client is greeted."""
-        self.stop()
+    def restart(self, meanwhile=lambda: None, end=None):
+        """Seconds from the start until a client is greeted, after an orderly stop or another `end`."""
+        (end or self.stop)()
         meanwhile()
         begun = time.monotonic()
         self.launch()
@@ -150,6 +150,9 @@ smtpd_listen = 127.0.0.1:{world.smtp_port}
 
     def stop(self):
         self.world.stop()
+
+    def crash(self):
+        self.world.kill()
 
     def launch(self):
         self.world.start(wait=False)

@@ -159,6 +159,8 @@ def scale(bench, queue):
         seconds = queue.restart(fill)
         queued = length
         values[f"{length} deferred: first reply (s)"] = seconds
+        if queue.name == "postrider":
+            values[f"{length} deferred: first reply after a crash (s)"] = queue.restart(end=queue.crash)
         time.sleep(3)
         values[f"{length} deferred: memory (MB)"] = queue.memory() / MB
         busy = queue.cpu_seconds()

@@ -22,7 +22,7 @@ PLOTS = (
     ("in-one-per-connection", "Mail taken in, one message per connection", "sessions", "messages/s",
      r"in, (\d+) sessions, one per connection", ""),
     ("start", "From start to the first reply", "messages in the queue", "seconds",
-     r"(\d+) deferred: first reply", "set logscale xy"),
+     r"(\d+) deferred: first reply \(", "set logscale xy"),
     ("memory", "Memory with mail in the queue", "messages in the queue", "MB",
      r"(\d+) deferred: memory", "set logscale x"),
     ("fresh", "A fresh message, until it is delivered", "messages in the queue", "seconds",

@@ -7,8 +7,7 @@
 #include <fmt/format.h>
 
 #include "core/ascii.h"
-#include "message/outgoing.h"
-#include "queue/checksum.h"
+#include "delivery/outgoing_content.h"
 #include "smtp/commands.h"
 
 namespace postrider::delivery {
@@ -77,9 +76,10 @@ private:
     net::Awaitable<void> finish_chunks();
     net::Awaitable<void> abandon();
 
-    // Content.
+    // Content. False as above.
+    void begin_content(bool chunked);
     net::Awaitable<bool> read_next();
-    void make_encoder(bool chunked);
+    net::Awaitable<bool> send_chunk();
 
     net::Awaitable<bool> send(std::string_view bytes, unsigned replies, Stage,
                               std::chrono::seconds timeout);
@@ -114,12 +114,7 @@ private:
     bool mail_accepted_ = false;  // A transaction is open at the server.
 
     bool downgrade_ = false;
-    std::optional<message::OutgoingEncoder> encoder_;
-    queue::Checksum checksum_;
-    std::uint32_t piece_ = 0;
-    std::uint64_t read_ = 0;
-    std::string outgoing_;   // The piece on its way out, as it goes over the wire.
-    bool complete_ = false;  // outgoing_ ends the content, and the checksum was right.
+    std::optional<OutgoingContent> outgoing_;
 };
 
 net::Awaitable<Outcomes> Dialogue::run(const std::vector<std::uint32_t>& ordinals) {
@@ -181,13 +176,13 @@ net::Awaitable<bool> Dialogue::say_in_one_flight() {
     const auto replies = static_cast<unsigned>(addressees_.size()) + 2;
 
     const bool chunked = offers_.chunking;
-    make_encoder(chunked);
+    begin_content(chunked);
     if (chunked && was_idle_) co_return co_await say_envelope_first();
     if (chunked) {
         if (!co_await read_next()) co_return false;
-        flight += smtp::bdat_command(outgoing_.size(), complete_);
-        flight += outgoing_;
-        marks_.committing = complete_;
+        flight += smtp::bdat_command(outgoing_->piece().size(), outgoing_->is_complete());
+        flight += outgoing_->piece();
+        marks_.committing = outgoing_->is_complete();
     } else {
         flight += smtp::kDataCommand;
     }
@@ -213,11 +208,7 @@ net::Awaitable<bool> Dialogue::say_envelope_first() {
         co_await abandon();
         co_return true;
     }
-    if (!co_await read_next()) co_return false;
-    const std::string chunk = smtp::bdat_command(outgoing_.size(), complete_) + outgoing_;
-    marks_.committing = complete_;
-    const Stage stage = complete_ ? Stage::EndOfData : Stage::Content;
-    if (!co_await send(chunk, 1, stage, options_.timeouts.data_xfer)) co_return false;
+    if (!co_await send_chunk()) co_return false;
     co_await finish_chunks();
     co_return true;
 }
@@ -235,7 +226,7 @@ net::Awaitable<bool> Dialogue::hear_envelope() {
 }
 
 net::Awaitable<bool> Dialogue::say_one_by_one() {
-    make_encoder(false);
+    begin_content(false);
     if (!co_await send(mail_command_, 1, Stage::Mail, options_.timeouts.mail)) co_return false;
     const auto mail = co_await hear(Stage::Mail, options_.timeouts.mail);
     if (!mail) co_return false;
@@ -278,11 +269,13 @@ net::Awaitable<void> Dialogue::finish_data(bool asked) {
 net::Awaitable<void> Dialogue::send_content() {
     do {
         if (!co_await read_next()) co_return;
-        marks_.committing = complete_;
-        const unsigned replies = complete_ ? 1 : 0;
-        const Stage stage = complete_ ? Stage::EndOfData : Stage::Content;
-        if (!co_await send(outgoing_, replies, stage, options_.timeouts.data_xfer)) co_return;
-    } while (!complete_);
+        marks_.committing = outgoing_->is_complete();
+        const unsigned replies = marks_.committing ? 1 : 0;
+        const Stage stage = marks_.committing ? Stage::EndOfData : Stage::Content;
+        if (!co_await send(outgoing_->piece(), replies, stage, options_.timeouts.data_xfer)) {
+            co_return;
+        }
+    } while (!outgoing_->is_complete());
     const auto reply = co_await hear(Stage::EndOfData, options_.timeouts.data_done);
     if (reply) judge_accepted(Stage::EndOfData, *reply);
 }
@@ -291,17 +284,13 @@ net::Awaitable<void> Dialogue::send_content() {
 net::Awaitable<void> Dialogue::finish_chunks() {
     unsigned ahead = 1;
     while (ahead > 0) {
-        if (!complete_ && any_accepted() && ahead < kChunksAhead &&
+        if (!outgoing_->is_complete() && any_accepted() && ahead < kChunksAhead &&
             heard_ > addressees_.size() + 1) {
-            if (!co_await read_next()) co_return;
-            const std::string chunk = smtp::bdat_command(outgoing_.size(), complete_) + outgoing_;
-            marks_.committing = complete_;
-            const Stage stage = complete_ ? Stage::EndOfData : Stage::Content;
-            if (!co_await send(chunk, 1, stage, options_.timeouts.data_xfer)) co_return;
+            if (!co_await send_chunk()) co_return;
             ++ahead;
             continue;
         }
-        const bool last = complete_ && ahead == 1;
+        const bool last = outgoing_->is_complete() && ahead == 1;
         const Stage stage = last ? Stage::EndOfData : Stage::Content;
         const auto timeout = last ? options_.timeouts.data_done : options_.timeouts.data_xfer;
         const auto reply = co_await hear(stage, timeout);
@@ -315,13 +304,9 @@ net::Awaitable<void> Dialogue::finish_chunks() {
             if (!broken_ && !reply->is_positive()) co_await abandon();
             co_return;
         }
-        if (!complete_ && ahead == 0 && heard_ == addressees_.size() + 2) {
+        if (!outgoing_->is_complete() && ahead == 0 && heard_ == addressees_.size() + 2) {
             // The first chunk was taken, so the recipients were: the rest follows at full speed.
-            if (!co_await read_next()) co_return;
-            const std::string chunk = smtp::bdat_command(outgoing_.size(), complete_) + outgoing_;
-            marks_.committing = complete_;
-            const Stage next = complete_ ? Stage::EndOfData : Stage::Content;
-            if (!co_await send(chunk, 1, next, options_.timeouts.data_xfer)) co_return;
+            if (!co_await send_chunk()) co_return;
             ++ahead;
         }
     }
@@ -339,30 +324,18 @@ net::Awaitable<void> Dialogue::abandon() {
     broken_ = true;
 }
 
-void Dialogue::make_encoder(bool chunked) {
+void Dialogue::begin_content(bool chunked) {
     message::OutgoingOptions how;
     how.chunked = chunked;
     how.line_length_max = options_.line_length_limit;
     how.convert_to_7bit = downgrade_;
-    encoder_.emplace(how, message::ContentFacts(lease_.longest_line, lease_.has_8bit));
+    outgoing_.emplace(content_, lease_, how);
 }
 
-// Prepares the next piece in outgoing_. The last one only if all of it is what was once accepted.
 net::Awaitable<bool> Dialogue::read_next() {
-    const auto piece = co_await content_.read_piece(piece_);
-    std::string trouble;
-    if (!piece) {
-        trouble = piece.error().message;
-    } else {
-        ++piece_;
-        read_ += piece->size();
-        checksum_.add(*piece);
-        if (read_ > lease_.content_length || (piece->empty() && read_ < lease_.content_length) ||
-            (read_ == lease_.content_length && checksum_.value() != lease_.checksum)) {
-            trouble = "stored content is damaged: length or checksum does not match";
-        }
-    }
-    if (!trouble.empty()) {
+    const auto prepared = co_await outgoing_->advance();
+    if (!prepared) {
+        const std::string& trouble = prepared.error().message;
         log_.error(fmt::format("{}: {}", lease_.id.str(), trouble));
         // Without the end of data the server has nothing. If content has begun, only closing the
         // connection ends it.
@@ -370,16 +343,21 @@ net::Awaitable<bool> Dialogue::read_next() {
         if (mail_accepted_) broken_ = true;
         co_return false;
     }
-    outgoing_ = encoder_->encode(*piece);
-    if (read_ == lease_.content_length) {
-        outgoing_ += encoder_->finish();
-        complete_ = true;
-        if (encoder_->broke_line()) {
-            log_.info(fmt::format("{}: breaking line > {} bytes with <CR><LF>SPACE",
-                                  lease_.id.str(), options_.line_length_limit));
-        }
+    if (outgoing_->is_complete() && outgoing_->broke_line()) {
+        log_.info(fmt::format("{}: breaking line > {} bytes with <CR><LF>SPACE", lease_.id.str(),
+                              options_.line_length_limit));
     }
     co_return true;
+}
+
+net::Awaitable<bool> Dialogue::send_chunk() {
+    if (!co_await read_next()) co_return false;
+    const bool last = outgoing_->is_complete();
+    const std::string chunk =
+        smtp::bdat_command(outgoing_->piece().size(), last) + outgoing_->piece();
+    marks_.committing = last;
+    const Stage stage = last ? Stage::EndOfData : Stage::Content;
+    co_return co_await send(chunk, 1, stage, options_.timeouts.data_xfer);
 }
 
 net::Awaitable<bool> Dialogue::send(std::string_view bytes, unsigned replies, Stage stage,

@@ -9,19 +9,12 @@
 #include "core/log.h"
 #include "core/result.h"
 #include "delivery/options.h"
+#include "delivery/outgoing_content.h"
 #include "delivery/session.h"
 #include "net/stream.h"
 #include "queue/message.h"
 
 namespace postrider::delivery {
-
-/// Where the content of a message comes from.
-class ContentSource {
-public:
-    virtual ~ContentSource() = default;
-    /// Stored bytes; empty past the end.
-    virtual net::Awaitable<Result<std::string>> read_piece(std::uint32_t piece) = 0;
-};
 
 /// What a transaction came to.
 struct Outcomes {

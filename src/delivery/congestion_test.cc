@@ -8,6 +8,7 @@ namespace {
 class CongestionTest : public testing::Test {
 protected:
     ConcurrencyOptions concurrency;
+    MonotonicTime now{std::chrono::hours(1)};
 };
 
 TEST_F(CongestionTest, OpensWithTheInitialWindowWithinBothLimits) {
@@ -23,23 +24,35 @@ TEST_F(CongestionTest, AdmitsAsManyAsTheWindow) {
     Congestion congestion(concurrency);
 
     congestion.connected();
-    congestion.started();
-    EXPECT_TRUE(congestion.admits());
-    congestion.started();
-    EXPECT_FALSE(congestion.admits());
+    congestion.started(now);
+    EXPECT_TRUE(congestion.admits(now));
+    congestion.started(now);
+    EXPECT_FALSE(congestion.admits(now));
     congestion.ended();
-    EXPECT_TRUE(congestion.admits());
+    EXPECT_TRUE(congestion.admits(now));
 }
 
 TEST_F(CongestionTest, AdmitsOneUntilASessionHasComeAbout) {
     Congestion congestion(concurrency);
 
-    EXPECT_TRUE(congestion.admits());
-    congestion.started();
-    EXPECT_FALSE(congestion.admits());
+    EXPECT_TRUE(congestion.admits(now));
+    congestion.started(now);
+    EXPECT_FALSE(congestion.admits(now));
     congestion.connected();
 
-    EXPECT_TRUE(congestion.admits());
+    EXPECT_TRUE(congestion.admits(now));
+}
+
+// U16: a server that accepts and says nothing holds up one, not all.
+TEST_F(CongestionTest, WaitsForTheFirstSessionNoLongerThanItsHeadStart) {
+    Congestion congestion(concurrency);
+
+    congestion.started(now);
+    EXPECT_EQ(congestion.head_start_ends(now), now + Congestion::kHeadStart);
+    EXPECT_FALSE(congestion.admits(now + Congestion::kHeadStart - std::chrono::milliseconds(1)));
+
+    EXPECT_TRUE(congestion.admits(now + Congestion::kHeadStart));
+    EXPECT_EQ(congestion.head_start_ends(now + Congestion::kHeadStart), MonotonicTime::max());
 }
 
 TEST_F(CongestionTest, GrowsWithSuccessUpToTheLimit) {

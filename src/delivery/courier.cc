@@ -233,6 +233,7 @@ void Courier::warm() {
                         ruling.standing == Accounts::Standing::Good;
     if (!needed) return;
     lane.warming = true;
+    lane.warm_by = depot.clock.monotonic() + Congestion::kHeadStart;
     depot.tasks.spawn(state_->warm_up(next_hops), "warm connection");
 }
 

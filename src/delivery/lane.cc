@@ -1,5 +1,7 @@
 #include "delivery/lane.h"
 
+#include <algorithm>
+
 namespace postrider::delivery {
 
 namespace {
@@ -32,8 +34,9 @@ net::Awaitable<Admission> Lane::admit(const Account& account) {
         }
         // R6: while outcomes cannot be recorded, nothing new is sent.
         const bool may_send = gate_.unsettled == 0 && !out_of_reach;
-        if (first && may_send && congestion.admits()) {
-            congestion.started();
+        const MonotonicTime now = clock_.monotonic();
+        if (first && may_send && congestion.admits(now)) {
+            congestion.started(now);
             admission =
                 ruling.standing == Accounts::Standing::Probe ? Admission::Probe : Admission::Go;
             break;
@@ -41,7 +44,9 @@ net::Awaitable<Admission> Lane::admit(const Account& account) {
         if (!queued) waiting_.push_back(&turn);
         queued = true;
         turn.reset();
-        const auto waited = co_await turn.wait(clock_.monotonic() + kLookAgain);
+        MonotonicTime look = now + kLookAgain;
+        if (first && may_send) look = std::min(look, congestion.head_start_ends(now));
+        const auto waited = co_await turn.wait(look);
         if (!waited && waited.error().code == ErrorCode::Cancelled) break;
     }
     if (queued) std::erase(waiting_, &turn);
@@ -58,9 +63,9 @@ void Lane::release() {
 net::Awaitable<void> Lane::wait_for_warmth() {
     net::Event over(executor_);
     for_warmth_.push_back(&over);
-    while (warming && !gate_.stopping) {
+    while (warming && !gate_.stopping && clock_.monotonic() < warm_by) {
         over.reset();
-        const auto waited = co_await over.wait(clock_.monotonic() + kLookAgain);
+        const auto waited = co_await over.wait(warm_by);
         if (!waited && waited.error().code == ErrorCode::Cancelled) break;
     }
     std::erase(for_warmth_, &over);

@@ -58,6 +58,7 @@ public:
     Congestion congestion;
     bool out_of_reach = false;  ///< No network: mail waits, and nothing is held against it.
     bool warming = false;
+    MonotonicTime warm_by{};  ///< Nobody waits for its warmth any longer.
     // Recipients, since the start of the program.
     std::uint64_t sent = 0;
     std::uint64_t deferred = 0;

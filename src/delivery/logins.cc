@@ -96,8 +96,9 @@ net::Awaitable<std::optional<Verdict>> LoginTurns::Pass::enter() {
             refusal = barred("no turn to log in");
             break;
         }
-        const bool first = !turn.busy && turn.waiting.front() == &mine;
-        const MonotonicTime allowed = turns_.allowed_at(turn, now);
+        const bool first = turn.waiting.front() == &mine;
+        MonotonicTime allowed = turns_.allowed_at(turn, now);
+        if (turn.inside != nullptr) allowed = std::max(allowed, turn.since + kTurnMax);
         if (first && allowed <= now) break;
         mine.reset();
         const auto waited = co_await mine.wait(std::min(patience, first ? allowed : patience));
@@ -112,16 +113,20 @@ net::Awaitable<std::optional<Verdict>> LoginTurns::Pass::enter() {
         if (!turn.waiting.empty()) turn.waiting.front()->set();
         co_return refusal;
     }
-    turn.busy = true;
+    turn.inside = this;
+    turn.since = clock.monotonic();
     inside_ = true;
-    turn.recent.push_back(clock.monotonic());
+    turn.recent.push_back(turn.since);
+    // The next one in line looks when it is due.
+    if (!turn.waiting.empty()) turn.waiting.front()->set();
     co_return std::nullopt;
 }
 
 LoginTurns::Pass::~Pass() {
     if (!inside_) return;
     Turn& turn = turns_.turns_[account_.key()];
-    turn.busy = false;
+    // Unless another has taken its place meanwhile.
+    if (turn.inside == this) turn.inside = nullptr;
     if (!turn.waiting.empty()) turn.waiting.front()->set();
 }
 

@@ -45,7 +45,8 @@ private:
     std::map<std::string, KnownLogin> known_;  // Tables do not change in a courier's life.
 };
 
-/// One login at a time for each account, and so many a minute.
+/// One login at a time for each account, and so many a minute. One that takes very long does not
+/// hold up the others for ever: after kTurnMax they take it for lost.
 class LoginTurns {
 public:
     /// All references must outlive it.
@@ -73,8 +74,10 @@ public:
     };
 
 private:
+    static constexpr std::chrono::seconds kTurnMax{30};
     struct Turn {
-        bool busy = false;
+        Pass* inside = nullptr;  // Whose turn it is.
+        MonotonicTime since;     // When it began.
         std::deque<net::Event*> waiting;
         std::deque<MonotonicTime> recent;  // Of the last minute; bounded by the limit.
     };

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include <netinet/in.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -79,6 +81,73 @@ TEST_F(SocketStreamTest, WritesMoreThanTheKernelBuffers) {
     }
 
     EXPECT_TRUE(received == text);
+}
+
+/// A TCP connection with the smallest buffers that the kernel gives.
+std::array<UniqueFd, 2> narrow_connection() {
+    const int least = 1;
+    UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    auto* const name = reinterpret_cast<sockaddr*>(&address);
+    socklen_t size = sizeof address;
+    // Inherited by the accepted end, and in time for the handshake to announce the window.
+    ::setsockopt(listener.get(), SOL_SOCKET, SO_RCVBUF, &least, sizeof least);
+    EXPECT_EQ(::bind(listener.get(), name, size), 0);
+    EXPECT_EQ(::listen(listener.get(), 1), 0);
+    EXPECT_EQ(::getsockname(listener.get(), name, &size), 0);
+    UniqueFd near(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ::setsockopt(near.get(), SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
+    EXPECT_EQ(::connect(near.get(), name, size), 0);
+    UniqueFd far(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    return {std::move(near), std::move(far)};
+}
+
+int signals_seen = 0;
+
+/// SIGALRM five times in each millisecond, interrupting system calls.
+class StormOfSignals {
+public:
+    StormOfSignals() {
+        struct sigaction action {};
+        action.sa_handler = [](int) { ++signals_seen; };
+        ::sigaction(SIGALRM, &action, &before_);
+        const itimerval often{{0, 200}, {0, 200}};
+        ::setitimer(ITIMER_REAL, &often, nullptr);
+    }
+    ~StormOfSignals() {
+        const itimerval never{};
+        ::setitimer(ITIMER_REAL, &never, nullptr);
+        ::sigaction(SIGALRM, &before_, nullptr);
+    }
+
+private:
+    struct sigaction before_ {};
+};
+
+// U13.
+TEST_F(SocketStreamTest, LosesNothingInANarrowWindowAndAStormOfSignals) {
+    auto [near_end, far_end] = narrow_connection();
+    const auto writer = std::move(*SocketStream::adopt(loop.get_executor(), std::move(near_end)));
+    const auto reader = std::move(*SocketStream::adopt(loop.get_executor(), std::move(far_end)));
+    std::string text(20'000, 'x');
+    for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>('a' + i % 23);
+    const StormOfSignals storm;
+    TaskGroup tasks(loop.get_executor(), Log(log, "test"));
+    tasks.spawn(send(*writer, text), "sender");
+
+    std::string received;
+    char byte = 0;
+    for (bool more = true; more;) {
+        const auto count =
+            run(loop, reader->read_some(std::span(&byte, 1), steady_clock::now() + 60s));
+        more = count && *count == 1;
+        if (more) received += byte;
+    }
+
+    EXPECT_TRUE(received == text) << received.size();
+    EXPECT_GT(signals_seen, 50) << "no storm";
 }
 
 TEST_F(SocketStreamTest, ReportsTheEndAndTheLossOfThePeer) {

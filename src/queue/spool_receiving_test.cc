@@ -1,4 +1,7 @@
 // How messages come into the spool, and what is kept of them.
+#include <set>
+#include <string>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -59,6 +62,17 @@ TEST_F(SpoolTest, ANumberIsNeverGivenTwice) {
     const auto second = transact([&] { return spool_->reserve(1); });
     EXPECT_EQ(*first, 0x10000U);
     EXPECT_EQ(*second, 0x1000aU);
+}
+
+// Q11: what makes an id different is the number; the time only makes it telling.
+TEST_F(SpoolTest, IdsDifferWhileTheClockStandsStill) {
+    std::set<std::string> ids;
+    const auto first = transact([&] { return spool_->reserve(5000); });
+    for (std::uint64_t i = 0; i < 5000; ++i) {
+        ids.insert(Ticket::make(*first + i, clock_.now(), false).id.str());
+        ids.insert(Ticket::make(*first + i, clock_.now(), true).id.str());
+    }
+    EXPECT_EQ(ids.size(), 10'000U);
 }
 
 TEST_F(SpoolTest, PutsPiecesTogether) {

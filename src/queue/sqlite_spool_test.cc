@@ -126,9 +126,9 @@ TEST_F(SpoolOnDisk, AReaderThatStaysPinsTheLogOnlyAsLongAsItStays) {
     sqlite3* reader = nullptr;
     ASSERT_EQ(sqlite3_open_v2(file("queue.db").c_str(), &reader, SQLITE_OPEN_READONLY, nullptr), 0);
     ASSERT_EQ(sqlite3_exec(reader, "BEGIN; SELECT * FROM message", nullptr, nullptr, nullptr), 0);
-    const std::string content(20000, 'x');
+    const std::string content(200'000, 'x');
     const auto load = [&] {
-        for (int i = 0; i < 600; ++i) {
+        for (int i = 0; i < 60; ++i) {
             commit({"b@example.com"}, content);
             ASSERT_TRUE(spool_->checkpoint(false));
         }

@@ -7,6 +7,7 @@ import pathlib
 import pwd
 import re
 import signal
+import smtplib
 import subprocess
 import sys
 import time
@@ -487,6 +488,45 @@ def the_queue_is_listed_as_postfix_lists_it():
         assert result.returncode == 0 and "bob@corp.example" in result.stdout, result
 
 
+HIDDEN = b"""To: a1@corp.example
+bCc: b1@corp.example,
+\tb2@corp.example
+Bcc: Undisclosed: b3@corp.example, "B, the 4th" <b4@corp.example>;
+Cc: c1@corp.example
+BCC: (a comment, b9@corp.example) b5@corp.example (another)
+Bcc :
+ b6@corp.example
+Subject: x
+
+Bcc: b8@corp.example
+"""
+
+
+def bcc_in_any_form_has_its_mail_and_nobody_sees_it():
+    """L3: folded, repeated, in a group, with comments, by sendmail and by SMTP."""
+    with World() as world:
+        world.start()
+        world.sendmail(["-t"], HIDDEN)
+        world.drained()
+        wanted = {f"{name}@corp.example" for name in ("a1", "b1", "b2", "b3", "b4", "b5", "b6", "c1")}
+        world.sendmail(["-t"], b"To: a1@corp.example\nResent-To: r1@corp.example\nRESENT-BCC: r2@corp.example,\n r3@corp.example\n"
+                               b"Resent-From: ann@desk.example\nBcc: b7@corp.example\nSubject: again\n\nBcc: b8@corp.example\n")
+        world.drained()
+        with smtplib.SMTP("127.0.0.1", world.smtp_port, timeout=20) as client:
+            client.sendmail("ann@desk.example", ["s1@corp.example"], HIDDEN)
+        world.drained()
+        groups = {}
+        for mail in world.mails():
+            subject = re.search(r"^Subject: (.*?)\r?$", mail.header, re.M)[1]
+            people = {one.strip("<>") for one in mail.recipients}
+            groups.setdefault((subject, "s1@corp.example" in people), set()).update(people)
+            assert "bcc" not in mail.header.lower(), mail.header
+            assert not re.search(r"\b[br][2-9]@", mail.header), mail.header
+            assert mail.body == b"Bcc: b8@corp.example\r\n", mail.body
+        assert groups == {("x", False): wanted, ("again", False): {f"r{n}@corp.example" for n in (1, 2, 3)},
+                          ("x", True): {"s1@corp.example"}}, groups
+
+
 def new_aliases_are_compiled():
     with World() as world:
         aliases = world.directory / "aliases"
@@ -503,7 +543,7 @@ def new_aliases_are_compiled():
 
 
 if __name__ == "__main__":
-    main(every_way_to_call_works_with_the_daemon, every_way_to_call_works_without_the_daemon,
+    main(bcc_in_any_form_has_its_mail_and_nobody_sees_it, every_way_to_call_works_with_the_daemon, every_way_to_call_works_without_the_daemon,
          refusals_name_their_reason, odd_options_are_ignored_with_a_warning,
          what_callers_leave_behind_does_no_harm, an_aborted_submission_leaves_nothing,
          big_messages_pass_in_pieces, too_big_a_message_is_refused, other_users_are_known_by_their_uid,

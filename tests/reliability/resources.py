@@ -204,6 +204,46 @@ def signals_come_at_any_time():
         print(f"FIGURES signals: {ledger.settle()}", flush=True)
 
 
+def a_log_that_takes_nothing_delays_nothing():
+    """RS4: the log's disk is full, its reader has stopped, its file is gone."""
+    for kind in ("full", "blocked", "gone"):
+        with World(main_cf=QUICK) as world:
+            log = world.directory / "elsewhere.log"
+            if kind == "full":
+                log = pathlib.Path("/dev/full")
+            elif kind == "blocked":
+                os.mkfifo(log)
+                log.chmod(0o666)
+                # Opened, and never read.
+                reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+            with open(world.config / "main.cf", "a") as main_cf:
+                main_cf.write(f"maillog_file = {log}\n")
+            world.start(wait=False)
+            world.wait_for_port(world.smtp_port)
+            if kind == "gone":
+                wait_until(log.exists, "the log")
+                log.unlink()
+            ledger = Ledger(world)
+            client = Smtp(world.smtp_port)
+            slowest = 0.0
+            # Several times what a pipe holds.
+            for _ in range(400):
+                letter = ledger.new_letter(500)
+                begun = time.monotonic()
+                code, text = client.send(letter)
+                slowest = max(slowest, time.monotonic() - begun)
+                ledger.note(letter, code == 250, "smtp", text)
+            client.close()
+            figures = ledger.settle()
+            assert not ledger.refused and figures["extra"] == 0, (kind, figures, ledger.replies)
+            assert slowest < 2, (kind, slowest)
+            if kind == "blocked":
+                held = len(os.read(reader, 1 << 20))
+                assert held >= 65536 - 4096, f"the control: the pipe held {held} bytes only"
+                os.close(reader)
+            print(f"FIGURES the log is {kind}: a message took {slowest * 1000:.0f} ms at most, {figures}", flush=True)
+
+
 if __name__ == "__main__":
-    main(allocations_fail, a_memory_limit_kills_and_nothing_is_lost, stopped_for_long_and_nothing_happens_twice,
+    main(a_log_that_takes_nothing_delays_nothing, allocations_fail, a_memory_limit_kills_and_nothing_is_lost, stopped_for_long_and_nothing_happens_twice,
          intake_runs_out_of_descriptors, the_courier_runs_out_of_descriptors, signals_come_at_any_time)

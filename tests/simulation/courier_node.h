@@ -9,7 +9,7 @@
 #include "core/result.h"
 #include "core/unique_fd.h"
 #include "delivery/courier.h"
-#include "delivery/session_opener.h"
+#include "dialler.h"
 #include "ledger.h"
 #include "net/asio_timers.h"
 #include "net/task_group.h"
@@ -32,31 +32,6 @@ private:
     World& world_;
     Ledger& ledger_;
     bool muted_ = false;
-};
-
-/// What every courier of one machine is configured with.
-struct CourierSettings {
-    delivery::Options delivery;
-    delivery::Maps maps;
-    queue::Spool::Options spool;
-
-    CourierSettings();
-};
-
-/// Connects to the simulated smarthost; what follows is the product's. The plain stream stands in
-/// for a verified TLS one.
-class SimulatedDialler final : public delivery::Dialler {
-public:
-    SimulatedDialler(const CourierSettings&, Smarthost&, Process&, const Clock&, const Log&);
-    net::Awaitable<delivery::Dialled> dial(delivery::DialRequest request) override;
-
-private:
-    const CourierSettings& settings_;
-    Smarthost& smarthost_;
-    Process& process_;
-    Log log_;
-    tls::Client tls_;
-    delivery::SessionOpener opener_;
 };
 
 class CourierNode {

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "core/base64.h"
+#include "dialler.h"
 #include "net/until.h"
 #include "talk.h"
 
@@ -50,7 +51,7 @@ std::string path_in(std::string_view command) {
 
 std::string plain_login() {
     std::string text(1, '\0');
-    text.append(Smarthost::kUser).append(1, '\0').append(Smarthost::kPassword);
+    text.append(kUser).append(1, '\0').append(kPassword);
     return base64(text);
 }
 

@@ -25,9 +25,6 @@ public:
     std::unique_ptr<net::Stream> connect(Process& client);
     std::size_t sessions() const { return sessions_.size(); }
 
-    static constexpr std::string_view kUser = "desk";
-    static constexpr std::string_view kPassword = "correct horse";
-
 private:
     class Session;
     /// Whether to misbehave in this way now.

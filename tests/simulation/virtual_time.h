@@ -6,8 +6,7 @@
 /// The event loop asks three things of the system: std::chrono::steady_clock, timerfd_settime() and
 /// epoll. This program brings its own of the first two, so that the daemon's code runs unchanged
 /// under virtual time: nothing in it can wait for real time, not even by mistake. The calendar of
-/// the system (std::chrono::system_clock) ends the program: whoever reads it would make two runs
-/// of one seed differ.
+/// the system (std::chrono::system_clock) ends the simulation (no_calendar.cc).
 namespace postrider::simulation::virtual_time {
 
 MonotonicTime now();

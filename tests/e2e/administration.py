@@ -62,6 +62,23 @@ def listing_as_postfix_prints_it():
         assert stopped.stderr.startswith("postqueue: warning: Mail system is down -- accessing queue directly ("), stopped.stderr
 
 
+def what_peers_say_cannot_speak_to_the_terminal():
+    """Q13: escapes, C1 controls and marks of direction, from the server and from the one who sends."""
+    evil = "\x1b]0;title\x07\x1b[2J\u009b31m\u202egpj.exe\u2066"
+    with World(script=f"MAIL * 451 4.3.2 {evil} later\n") as world:
+        world.start()
+        world.sendmail(["-F", evil, "-f", "ann@desk.example", "bob@corp.example"], LETTER, check=False)
+        queue_id = submit(world)
+        for words in (["postqueue", "-p"], ["mailq"], ["postqueue", "-j"], ["postrider", "status"], ["postrider", "status", "-j"],
+                      ["postcat", "-eq", queue_id]):
+            shown = world.command(*words).stdout
+            assert "later" in shown or words[0] in ("postrider", "postcat"), (words, shown)
+            bad = [char for char in shown if (ord(char) < 32 and char not in "\n\t") or 127 <= ord(char) < 160
+                   or 0x202a <= ord(char) <= 0x202e or 0x2066 <= ord(char) <= 0x2069]
+            assert not bad, (words, bad, shown)
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u0080-\u009f\u202a-\u202e\u2066-\u2069]", world.log()), world.log()
+
+
 def deliveries_can_be_asked_for():
     with World(script="MAIL * x3 451 4.3.2 later\n") as world:
         world.start()
@@ -399,7 +416,8 @@ def local_mail_needs_no_aliases_file():
 
 
 if __name__ == "__main__":
-    main(listing_as_postfix_prints_it, deliveries_can_be_asked_for, postsuper_changes_the_queue, postcat_shows_a_message,
+    main(what_peers_say_cannot_speak_to_the_terminal,
+         listing_as_postfix_prints_it, deliveries_can_be_asked_for, postsuper_changes_the_queue, postcat_shows_a_message,
          others_see_only_their_own, the_operators_command_and_its_words, a_broken_configuration_is_not_taken,
          reloading_under_load_disturbs_nobody, a_restart_finds_everything, sockets_handed_over_and_readiness_told,
          it_ends_when_idle_and_is_started_by_the_next,

@@ -31,4 +31,16 @@ TEST(Log, KeepsUtf8ButNotBrokenUtf8) {
     EXPECT_EQ(printable("caf\xe9"), "caf?");
 }
 
+// Q13: they are well-formed UTF-8, and a terminal obeys them.
+TEST(Log, ReplacesControlsAndMarksOfDirection) {
+    EXPECT_EQ(printable("a\xc2\x9b"
+                        "31mb"),
+              "a??31mb");
+    EXPECT_EQ(printable("\xe2\x80\xaegpj.exe\xe2\x81\xa6\xd8\x9c"), "???gpj.exe?????");
+    EXPECT_EQ(printable("\xe2\x80\xa8\xe2\x80\x8f"), "??????");
+    // Their neighbours.
+    EXPECT_EQ(printable("\xc2\xa0\xe2\x80\xa7\xe2\x80\xaf\xd8\x9b"),
+              "\xc2\xa0\xe2\x80\xa7\xe2\x80\xaf\xd8\x9b");
+}
+
 }  // namespace postrider

@@ -513,7 +513,7 @@ def bcc_in_any_form_has_its_mail_and_nobody_sees_it():
                                b"Resent-From: ann@desk.example\nBcc: b7@corp.example\nSubject: again\n\nBcc: b8@corp.example\n")
         world.drained()
         with smtplib.SMTP("127.0.0.1", world.smtp_port, timeout=20) as client:
-            client.sendmail("ann@desk.example", ["s1@corp.example"], HIDDEN)
+            client.sendmail("ann@desk.example", ["s1@corp.example"], HIDDEN.replace(b"\n", b"\r\n"))
         world.drained()
         groups = {}
         for mail in world.mails():

@@ -239,7 +239,7 @@ def a_log_that_takes_nothing_delays_nothing():
             assert slowest < 2, (kind, slowest)
             if kind == "blocked":
                 held = len(os.read(reader, 1 << 20))
-                assert held >= 65536 - 4096, f"the control: the pipe held {held} bytes only"
+                assert held >= 50000, f"the control: the pipe held {held} bytes only"
                 os.close(reader)
             print(f"FIGURES the log is {kind}: a message took {slowest * 1000:.0f} ms at most, {figures}", flush=True)
 

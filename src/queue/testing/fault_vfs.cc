@@ -158,14 +158,17 @@ FaultVfs::~FaultVfs() {
 }
 
 void FaultVfs::fail(Operation operation, int nth, int code, bool for_good) {
+    const std::lock_guard guard(mutex_);
     plans_[static_cast<std::size_t>(operation)] = {nth, code, for_good};
 }
 
 void FaultVfs::heal() {
+    const std::lock_guard guard(mutex_);
     plans_[0] = plans_[1] = Plan();
 }
 
 int FaultVfs::before(Operation operation) {
+    const std::lock_guard guard(mutex_);
     ++counts_[static_cast<std::size_t>(operation)];
     Plan& plan = plans_[static_cast<std::size_t>(operation)];
     if (plan.nth == 0) return 0;

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <mutex>
 #include <random>
 #include <string>
 #include <vector>
@@ -31,7 +32,10 @@ public:
     void fail(Operation, int nth, int code, bool for_good = false);
     void heal();
     /// How many operations of this kind there were.
-    int count(Operation operation) const { return counts_[static_cast<std::size_t>(operation)]; }
+    int count(Operation operation) const {
+        const std::lock_guard guard(mutex_);
+        return counts_[static_cast<std::size_t>(operation)];
+    }
     /// Syncs do nothing and say they did: the control of every power cut test.
     void lie_about_syncs() { lying_ = true; }
 
@@ -68,6 +72,7 @@ private:
     sqlite3_vfs* real_;
     std::unique_ptr<sqlite3_vfs> own_;
     std::map<std::string, Image> images_;
+    mutable std::mutex mutex_;  // Of plans and counts: tests change them while the thread works.
     Plan plans_[2];
     int counts_[2] = {0, 0};
     bool lying_ = false;

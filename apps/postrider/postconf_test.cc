@@ -143,7 +143,9 @@ TEST_F(Postconf, NeedsAFile) {
     const auto outcome = run({"relayhost"});
 
     EXPECT_EQ(outcome.status, 1);
-    EXPECT_EQ(outcome.errors, "postconf: fatal: open " + file() + ": No such file or directory\n");
+    EXPECT_EQ(outcome.errors, "postconf: fatal: open " + file() +
+                                  ": No such file or directory (-c or MAIL_CONFIG names another "
+                                  "directory)\n");
     EXPECT_EQ(run({"-d", "relayhost"}).output, "relayhost =\n");
 }
 

@@ -72,9 +72,10 @@ public:
         messages_.emplace(number, message);
         bool accepted = spool_->begin().has_value();
         if (accepted) {
-            accepted = spool_->commit(message, piece, last).has_value();
-            accepted = spool_->commit_transaction().has_value() && accepted;
-            if (!accepted && spool_->is_broken()) {
+            // A call that failed is refused whatever becomes of its transaction.
+            const bool taken = spool_->commit(message, piece, last).has_value();
+            accepted = spool_->commit_transaction().has_value() && taken;
+            if (taken && !accepted && spool_->is_broken()) {
                 unknown_ = number;
                 return false;
             }

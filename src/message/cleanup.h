@@ -50,6 +50,9 @@ struct CleanupOptions {
     std::size_t header_block_limit = 1048576;     ///< Bytes of the primary header block.
     std::size_t text_line_limit = 1048576;        ///< Bytes of one body line.
     std::size_t hopcount_limit = 50;              ///< Received: fields; that many are refused.
+    /// Received: fields of ours, which no other limit would meet so soon when our own relayhost is
+    /// ourselves; with that many a message is refused.
+    std::size_t own_hopcount_limit = 4;
     std::size_t header_address_token_limit = 10240;
     std::uint64_t body_checks_size_limit = 51200;  ///< Of each body segment; 0 means all.
     std::size_t mime_nesting_limit = 100;

@@ -8,6 +8,7 @@
 #include "core/ascii.h"
 #include "message/address_list.h"
 #include "message/cleanup_impl.h"
+#include "message/trace_field.h"
 
 namespace postrider::message {
 namespace {
@@ -43,7 +44,12 @@ void Cleanup::Impl::end_field() {
     }
     const bool primary = structure_.block() == Block::Primary;
     // An operator's IGNORE must not hide a loop, nor a recipient.
-    if (field == Field::Received) ++hop_count_;
+    if (field == Field::Received) {
+        ++hop_count_;
+        const bool ours =
+            is_stamp_of(options_.rewrite.myhostname, options_.mail_name, value_of(header));
+        if (ours) ++own_hop_count_;
+    }
     if (primary && submission_.extract_recipients && !extracted_.add(field, value_of(header))) {
         refuse(452, {4, 5, 3}, "too many recipients", false);
     }
@@ -97,6 +103,12 @@ void Cleanup::Impl::note_message_id(Field field, std::string_view value) {
 }
 
 void Cleanup::Impl::count_hop() {
+    if (own_hop_count_ >= options_.own_hopcount_limit) {
+        log_.warning(fmt::format("{}: message rejected: it has been here {} times before",
+                                 submission_.queue_id.str(), own_hop_count_ - 1));
+        refuse(554, {5, 4, 6}, "mail loops back to myself", false);
+        return;
+    }
     if (hop_count_ < options_.hopcount_limit) return;
     log_.warning(
         fmt::format("{}: message rejected: hopcount exceeded", submission_.queue_id.str()));

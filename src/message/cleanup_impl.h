@@ -88,6 +88,7 @@ private:
 
     SeenFields seen_;
     std::size_t hop_count_ = 0;
+    std::size_t own_hop_count_ = 0;
     std::string message_id_;
     ExtractedRecipients extracted_;
     std::optional<Rejected> refusal_;

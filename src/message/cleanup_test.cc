@@ -358,6 +358,25 @@ TEST(Cleanup, RefusesWhatIsBeyondItsLimits) {
                 Contains("cleanup: warning: CAA14A80218: message rejected: hopcount exceeded"));
 }
 
+// Q4, U17: each way round adds a field of ours.
+TEST(Cleanup, RefusesWhatHasBeenHereThreeTimes) {
+    const Desk desk;
+    const std::string ours = "Received: from relay.example (relay [192.0.2.1])\n by " +
+                             ascii_uppercase(desk.options.rewrite.myhostname) +
+                             "\n\t(postrider) with ESMTP id 1; now\n";
+    const std::string other = "Received: by there.example (postrider)\n\tid 1; now\n";
+
+    const Cleaned third = desk.clean(desk.sendmail("bob@x"), ours + other + ours + other + "\n");
+    EXPECT_NE(third.accepted(), nullptr);
+    const Cleaned fourth = desk.clean(desk.sendmail("bob@x"), ours + ours + other + ours + "\n");
+    ASSERT_NE(fourth.rejected(), nullptr);
+    EXPECT_EQ(fourth.rejected()->reply_code, 554);
+    EXPECT_EQ(reply_text(*fourth.rejected()), "5.4.6 Error: mail loops back to myself");
+    // Only header fields of the message itself count.
+    EXPECT_NE(desk.clean(desk.sendmail("bob@x"), "\n" + ours + ours + ours + ours).accepted(),
+              nullptr);
+}
+
 TEST(Cleanup, TellsTheQueueWhatItStored) {
     const Desk desk;
     const Cleaned cleaned = desk.clean(desk.sendmail("bob@x"),

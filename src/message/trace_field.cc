@@ -58,4 +58,19 @@ std::string received_field(const Submission& submission, std::string_view myhost
     return fmt::format("Received: by {} ({})\n\tid {}; {}", myhostname, mail_name, id, date);
 }
 
+bool is_stamp_of(std::string_view myhostname, std::string_view mail_name, std::string_view value) {
+    // ` by HOST (NAME`, one space for any space between its words.
+    std::string words = " ";
+    for (const char c : value) {
+        if (!is_ascii_space(c)) {
+            words += ascii_lower(c);
+        } else if (words.back() != ' ') {
+            words += ' ';
+        }
+    }
+    const std::string stamp =
+        fmt::format(" by {} ({}", ascii_lowercase(myhostname), ascii_lowercase(mail_name));
+    return words.find(stamp) != std::string::npos;
+}
+
 }  // namespace postrider::message

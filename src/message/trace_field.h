@@ -13,4 +13,7 @@ namespace postrider::message {
 std::string received_field(const Submission& submission, std::string_view myhostname,
                            std::string_view mail_name);
 
+/// Whether the value of a Received: field is one that a host of this name wrote, folded anyhow.
+bool is_stamp_of(std::string_view myhostname, std::string_view mail_name, std::string_view value);
+
 }  // namespace postrider::message

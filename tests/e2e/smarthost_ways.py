@@ -195,8 +195,23 @@ def an_alias_leads_out():
         world.wait_log(r"to=<admin@corp\.example>, orig_to=<root>, relay=.*status=sent")
 
 
+def a_relayhost_that_is_ourselves_gets_mail_three_times_and_no_more():
+    """U17, Q4: our own field in the header ends the loop; one report, which loops too and is kept."""
+    world = World(relay=False)
+    world.extra = (f"relayhost = [127.0.0.1]:{world.smtp_port}\nsmtp_tls_wrappermode = no\n"
+                   "smtp_tls_security_level = none\nsmtp_sasl_auth_enable = no\n")
+    with world:
+        world.start()
+        world.sendmail(["-f", "ann@there.example", "bob@corp.example"], "Subject: round\n\nand round\n")
+        world.wait_log(r"to=<bob@corp\.example>, .*dsn=5\.4\.6, status=bounced \(host \S+ said: 554 5\.4\.6 Error: mail loops back to myself")
+        wait_until(lambda: [each["queue_name"] for each in world.queued()] == ["dead"], "the report's end", log=world.log)
+        assert world.log().count("sender non-delivery notification") == 1, world.log()
+        # Each of the two is taken three times by the same host, and sent three times.
+        assert len(re.findall(r"status=sent \(250 ", world.log())) == 5, world.log()
+
+
 if __name__ == "__main__":
-    main(a_connection_serves_the_next_message_too, a_connection_closed_while_idle_is_replaced_unnoticed,
+    main(a_relayhost_that_is_ourselves_gets_mail_three_times_and_no_more, a_connection_serves_the_next_message_too, a_connection_closed_while_idle_is_replaced_unnoticed,
          an_idle_connection_is_left_politely, the_second_relayhost_takes_over, a_refused_port_defers,
          an_unknown_relayhost_defers, addresses_are_tried_by_preference, senders_choose_their_relayhost_and_login,
          delay_is_told_once, expiry_is_reported, success_is_reported_when_asked_for,

@@ -213,6 +213,9 @@ private:
                        each.value("deferred", 0), each.value("bounced", 0));
         }
         for (const auto& each : status.value("accounts", none)) show_trouble(each);
+        for (const auto& each : status.value("dangers", none)) {
+            if (each.is_string()) fmt::print("danger: {}\n", printable(each.get<std::string>()));
+        }
     }
 
     /// What a server said is shown so that it cannot speak to the terminal.

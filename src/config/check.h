@@ -11,6 +11,7 @@ namespace postrider::config {
 struct Findings {
     std::vector<std::string> errors;    ///< Reasons not to start, each with file and line.
     std::vector<std::string> warnings;  ///< Things to say at every start.
+    std::vector<std::string> dangers;   ///< Those of them that endanger mail or passwords.
 };
 
 /// Whether each setting is one that we serve, and what it means that some are not.

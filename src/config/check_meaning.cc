@@ -52,6 +52,10 @@ private:
     void warning(std::string_view name, std::string_view why) {
         findings_.warnings.push_back((what(name) += ": ") += why);
     }
+    void danger(std::string_view name, std::string_view why) {
+        warning(name, why);
+        findings_.dangers.push_back(findings_.warnings.back());
+    }
 
     const Settings& settings_;
     Findings& findings_;
@@ -102,7 +106,7 @@ void Checks::trusted_networks() {
         if (const auto checked = check_network(bare); !checked)
             error("mynetworks", checked.error().message);
         else if (bare.ends_with("/0"))
-            warning("mynetworks", "everyone may relay through this host");
+            danger("mynetworks", "everyone may relay through this host");
     }
 }
 
@@ -157,7 +161,7 @@ void Checks::smarthost() {
     const auto tls = text("smtp_tls_security_level");
     const bool unverified = tls.empty() || tls == "none" || tls == "may" || tls == "encrypt";
     if (!hosts.empty() && has_password && is_yes("smtp_sasl_auth_enable") && unverified)
-        warning("smtp_tls_security_level",
+        danger("smtp_tls_security_level",
                 "the password may go to a host that only claims to be the relayhost (verify "
                 "makes sure)");
 }

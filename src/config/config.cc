@@ -50,6 +50,7 @@ struct Config::State {
     Settings settings;
     std::vector<Value> values;
     std::vector<std::string> warnings;
+    std::vector<std::string> dangers;
 };
 
 void Config::State::evaluate_all(std::vector<std::string>& errors) {
@@ -116,6 +117,7 @@ Result<std::shared_ptr<const Config::State>> check(MainCf main_cf,
         return Unexpected(ErrorCode::Invalid, in_one_line(findings.errors));
     state->adjust();
     state->warnings = std::move(findings.warnings);
+    state->dangers = std::move(findings.dangers);
     return std::shared_ptr<const Config::State>(std::move(state));
 }
 
@@ -185,6 +187,10 @@ const std::filesystem::path& Config::file() const {
 
 const std::vector<std::string>& Config::warnings() const {
     return state_->warnings;
+}
+
+const std::vector<std::string>& Config::dangers() const {
+    return state_->dangers;
 }
 
 Config::Config(std::shared_ptr<const State> state) : state_(std::move(state)) {}

@@ -58,6 +58,8 @@ public:
     /// Things to tell the operator at every start: overridden duplicates, parameters of Postfix
     /// that are not served, unknown names, dangerous settings. Each begins with file and line.
     const std::vector<std::string>& warnings() const;
+    /// Those of the warnings that are about danger to mail or passwords.
+    const std::vector<std::string>& dangers() const;
 
     ~Config();
     Config(Config&&) noexcept;

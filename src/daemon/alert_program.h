@@ -4,6 +4,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include <sys/types.h>
 
@@ -24,6 +25,9 @@ struct AlertText {
     std::string to_note() const;
     static AlertText from_note(const std::string& text, std::int64_t since);
 };
+
+/// What alerts about the queue's store are about; the courier tells of some, the master of others.
+inline constexpr std::string_view kStoreAccount = "the queue's store";
 
 /// Runs `PROGRAM state account reason since`, without a shell, as mail_owner, with nothing of ours:
 /// no descriptors but /dev/null, PATH alone for an environment, `/` to work in. One at a time, for

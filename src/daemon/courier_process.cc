@@ -1,6 +1,7 @@
 #include "daemon/courier_process.h"
 
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 
@@ -33,7 +34,6 @@
 namespace postrider::daemon {
 namespace {
 
-constexpr int kQueueStatus = 74;          // EX_IOERR
 constexpr int kConfigurationStatus = 78;  // EX_CONFIG
 /// For messages that clients are handing over when this process is about to end.
 constexpr std::chrono::seconds kDrainGrace{5};
@@ -71,19 +71,14 @@ public:
           service_(queue_, complete(belongings_.around), log.named("showq")),
           control_(std::move(tools.door), service_, context.get_executor(), timers,
                    log.named("showq")),
+          dangers_(config.dangers()),
           network_(std::move(tools.network)),
           clock_(std::move(tools.clock)),
           log_(log.named("qmgr")),
           tasks_(context.get_executor(), log.named("qmgr")) {
         tls_.announce_session_cache(!config.text("smtp_tls_session_cache_database").empty());
-        courier_.on_alert([this](const delivery::Alert& alert) {
-            AlertText text;
-            text.state = alert.state;
-            text.account = alert.account;
-            text.reason = alert.reason;
-            const auto since = std::chrono::floor<std::chrono::seconds>(alert.since);
-            link_.say(Note(Note::Kind::Alert, since.time_since_epoch().count(), text.to_note()));
-        });
+        courier_.on_alert([this](const delivery::Alert& alert) { tell_person(alert); });
+        queue_.on_health([this](const std::optional<Error>& trouble) { heed_store(trouble); });
         queue_.on_due([this] { courier_.wake(); });
         inboxes_.on_begin([this] { courier_.warm(); });
     }
@@ -129,8 +124,36 @@ private:
         };
         around.pause = [this](const std::string& next_hops) { courier_.pause(next_hops); };
         around.resume = [this](const std::string& next_hops) { courier_.resume(next_hops); };
-        around.status = [this] { return status_json(courier_); };
+        around.status = [this] { return status_json(courier_, dangers_); };
         return around;
+    }
+
+    void tell_person(const delivery::Alert& alert) {
+        AlertText text;
+        text.state = alert.state;
+        text.account = alert.account;
+        text.reason = alert.reason;
+        const auto since = std::chrono::floor<std::chrono::seconds>(alert.since);
+        link_.say(Note(Note::Kind::Alert, since.time_since_epoch().count(), text.to_note()));
+    }
+
+    void heed_store(const std::optional<Error>& trouble) {
+        delivery::Alert alert;
+        alert.account = kStoreAccount;
+        if (trouble) {
+            if (!store_trouble_since_) store_trouble_since_ = timers_.clock().now();
+            const bool is_full = trouble->code == ErrorCode::DiskFull;
+            alert.state = is_full ? "disk-full" : "store-broken";
+            alert.reason = is_full ? "new mail is refused: " + trouble->message : trouble->message;
+            log_.warning(alert.reason);
+        } else {
+            alert.state = "ok";
+            alert.reason = "over: the queue's store takes mail again";
+            log_.info("the queue's store takes mail again");
+        }
+        alert.since = store_trouble_since_.value_or(timers_.clock().now());
+        if (!trouble) store_trouble_since_.reset();
+        tell_person(alert);
     }
 
     net::Awaitable<void> heed_network() {
@@ -210,9 +233,11 @@ private:
     delivery::Courier courier_;
     control::Service service_;
     control::Server control_;
+    const std::vector<std::string> dangers_;  ///< Of the configuration that is in use.
     std::unique_ptr<net::NetworkWatch> network_;
     std::unique_ptr<net::ClockWatch> clock_;
     Log log_;
+    std::optional<WallTime> store_trouble_since_;
     net::TaskGroup tasks_;
     std::uint64_t transactions_ = 0;
 };
@@ -286,6 +311,8 @@ int run_courier(const Setup& setup, const Doors& doors, UniqueFd link, bool star
     }
     CourierProcess process(context, timers, setup.config, std::move(belongings).value(),
                            std::move(tools).value(), log, std::move(link));
+    log.info(fmt::format("libraries: SQLite {}, {}", queue::Spool::engine_version(),
+                         tls::library_version()));
     both.drop_second();
     terminal.reset();
     process.run(target ? target->get() : nullptr);

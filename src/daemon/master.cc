@@ -204,6 +204,7 @@ void Master::take_notes(Worker& worker) {
         switch ((*note)->kind) {
             case Note::Kind::Ready:
                 worker.ready = true;
+                if (&worker == courier_.get()) tell_of_store(false);
                 break;
             case Note::Kind::Taken:
                 drops_->taken((*note)->text);
@@ -223,7 +224,7 @@ void Master::take_notes(Worker& worker) {
                 break;
             case Note::Kind::Alert:
                 if (&worker == courier_.get()) {  // Intake has nothing to tell.
-                    alerts_.raise(AlertText::from_note((*note)->text, (*note)->number), now());
+                    pass_on(AlertText::from_note((*note)->text, (*note)->number));
                 }
                 break;
             case Note::Kind::Stop:
@@ -281,10 +282,35 @@ void Master::intake_ended(WorkerSlot worker, int status) {
 
 void Master::courier_ended(WorkerSlot worker, int status) {
     if (!worker->stopping) {
+        if (WIFEXITED(status) && WEXITSTATUS(status) == kQueueStatus) tell_of_store(true);
         died(*worker, status, courier_restart_);
     } else if (state_ == State::Running) {
         start_courier();  // The next generation.
     }
+}
+
+void Master::pass_on(const AlertText& text) {
+    if (text.account == kStoreAccount) {
+        store_trouble_since_.reset();
+        if (text.state != "ok") store_trouble_since_ = text.since;
+    }
+    alerts_.raise(text, now());
+}
+
+/// A courier that cannot open the queue cannot tell anybody itself; nor can one that is gone say
+/// that what it told of is over.
+void Master::tell_of_store(bool refused) {
+    if (refused == store_trouble_since_.has_value()) return;
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(clock_.now());
+    if (refused) store_trouble_since_ = seconds.time_since_epoch().count();
+    AlertText text;
+    text.state = refused ? "store-broken" : "ok";
+    text.account = kStoreAccount;
+    text.reason = refused ? "its store cannot be opened: the log says why"
+                          : "over: the queue's store has been opened";
+    text.since = *store_trouble_since_;
+    if (!refused) store_trouble_since_.reset();
+    alerts_.raise(std::move(text), now());
 }
 
 void Master::died(const Worker& worker, int status, Restart& restart) {

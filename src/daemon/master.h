@@ -97,6 +97,8 @@ private:
     void intake_ended(WorkerSlot worker, int status);
     void courier_ended(WorkerSlot worker, int status);
     void died(const Worker& worker, int status, Restart& restart);
+    void pass_on(const AlertText&);
+    void tell_of_store(bool refused);
     void restart_what_is_due();
     void reload();
     void watch_tables();
@@ -134,6 +136,7 @@ private:
     bool resting_ = false;                  ///< Stopping because nothing has.
     bool asked_again_ = false;              ///< While resting: the courier, once intake was gone.
     std::optional<MonotonicTime> kill_at_;  ///< While stopping: patience ends.
+    std::optional<std::int64_t> store_trouble_since_;  ///< A person has been told.
     int exit_status_ = 0;
 };
 

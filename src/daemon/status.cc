@@ -36,8 +36,9 @@ Json account(const queue::AccountTrouble& each) {
 
 }  // namespace
 
-std::string status_json(const delivery::Courier& courier) {
-    Json status = {{"destinations", Json::array()}, {"accounts", Json::array()}};
+std::string status_json(const delivery::Courier& courier, const std::vector<std::string>& dangers) {
+    Json status = {
+        {"destinations", Json::array()}, {"accounts", Json::array()}, {"dangers", dangers}};
     for (const auto& each : courier.status()) status["destinations"].push_back(destination(each));
     for (const auto& each : courier.troubles()) status["accounts"].push_back(account(each));
     return status.dump(-1, ' ', false, Json::error_handler_t::replace);

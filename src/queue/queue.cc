@@ -233,6 +233,10 @@ void Queue::on_due(std::function<void()> tell) {
     state_->storage->on_due(std::move(tell));
 }
 
+void Queue::on_health(std::function<void(const std::optional<Error>&)> tell) {
+    state_->storage->on_health(std::move(tell));
+}
+
 std::uint64_t Queue::transaction_count() const {
     return state_->storage->transaction_count();
 }

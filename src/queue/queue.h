@@ -80,6 +80,11 @@ public:
     /// a flush, the end of an attempt for which others stood back. Set once, before the first call.
     void on_due(std::function<void()>);
 
+    /// Called on the network thread when the store gets into trouble that a person should know of:
+    /// DiskFull while new mail is refused, Unavailable while nothing works; without an error once
+    /// all is well. Set once, before the first call.
+    void on_health(std::function<void(const std::optional<Error>&)>);
+
     /// Transactions committed so far; how well calls are grouped shows in it.
     std::uint64_t transaction_count() const;
 

@@ -31,6 +31,9 @@ protected:
         EXPECT_TRUE(spool);
         queue_ = std::make_unique<Queue>(std::move(*spool), loop_.executor(), clock_,
                                          Log(lines_, "qmgr"), GetParam());
+        queue_->on_health([this](const std::optional<Error>& trouble) {
+            told_.push_back(trouble ? std::optional(trouble->code) : std::nullopt);
+        });
     }
 
     net::Awaitable<void> submit(std::uint64_t number) {
@@ -92,6 +95,7 @@ protected:
     int refused_ = 0;
     int deferred_ = 0;
     bool broken_ = false;
+    std::vector<std::optional<ErrorCode>> told_;  ///< By on_health().
 };
 
 INSTANTIATE_TEST_SUITE_P(Storage, QueueTest,
@@ -99,6 +103,33 @@ INSTANTIATE_TEST_SUITE_P(Storage, QueueTest,
                          [](const auto& storage) {
                              return storage.param == Queue::Storage::Thread ? "Thread" : "Inline";
                          });
+
+TEST_P(QueueTest, TellsOnceOfAStoreThatBreaksAndOnceOfItsRepair) {
+    const auto first = reserve(3);
+    vfs_.fail(testing::FaultVfs::Operation::Sync, 1, SQLITE_IOERR_FSYNC, true);
+    loop_.spawn(submit(first));
+    ASSERT_TRUE(loop_.run_while([&] { return told_.empty(); }));
+    wait_until_broken();
+    vfs_.heal();
+    ASSERT_TRUE(loop_.run_while([&] { return told_.size() < 2; }));
+
+    EXPECT_THAT(told_, ::testing::ElementsAre(ErrorCode::Unavailable, std::nullopt));
+    loop_.spawn(submit(first + 1));
+    ASSERT_TRUE(loop_.run_all());
+    EXPECT_EQ(told_.size(), 2U);
+}
+
+// The control: what a second attempt mends needs no person.
+TEST_P(QueueTest, TellsNobodyOfOneSyncThatFails) {
+    const auto first = reserve(2);
+    vfs_.fail(testing::FaultVfs::Operation::Sync, 1, SQLITE_IOERR_FSYNC);
+    loop_.spawn(submit(first));
+    ASSERT_TRUE(loop_.run_all());
+    loop_.spawn(submit(first + 1));
+    ASSERT_TRUE(loop_.run_all());
+
+    EXPECT_THAT(told_, ::testing::IsEmpty());
+}
 
 TEST_P(QueueTest, CommitsThatWaitTogetherShareATransaction) {
     const auto first = reserve(200);

@@ -67,6 +67,8 @@ public:
     /// being received when the last process ended. After an unclean stop it checks the tables, for
     /// a bounded time. `log` hears what an operator should know, now and later.
     static Result<std::unique_ptr<Spool>> open(const Options&, const Clock&, const Log& log);
+    /// Of SQLite, as it is linked now: what is known to be wrong with it depends on that (R2).
+    static std::string_view engine_version();
     /// The same on a database in memory, for tests.
     static std::unique_ptr<Spool> open_in_memory(const Clock&);
 
@@ -85,6 +87,9 @@ public:
     /// durable, as if its commit had succeeded; false if nothing of it does, now or after a crash.
     /// After an error the spool is as broken as before.
     virtual Result<bool> reopen() = 0;
+    /// Why new mail is refused for lack of room. It is over when mail has been taken again and none
+    /// has been refused for a while.
+    virtual std::optional<Error> shortage() const = 0;
 
     /// Reserves `count` message numbers, beginning with the one returned. They are never given
     /// again, used or not.

@@ -296,6 +296,25 @@ TEST(SpoolFaults, ASyncThatFailsForGoodMeansNoAcceptanceAtAll) {
     EXPECT_EQ(disk.ledger(), "");
 }
 
+// What a person is told of: once, and not for each message that just fits.
+TEST(SpoolFaults, AFullDiskIsAShortageUntilMailHasBeenTakenForAWhile) {
+    Disk disk(new_seed());
+    ASSERT_TRUE(disk.submit());
+    EXPECT_FALSE(disk.spool().shortage());
+
+    disk.vfs().fail(Operation::Write, 1, SQLITE_FULL, true);
+    EXPECT_FALSE(disk.submit());
+    disk.vfs().heal();
+    ASSERT_TRUE(disk.resolve());
+    ASSERT_TRUE(disk.spool().shortage());
+    EXPECT_EQ(disk.spool().shortage()->code, ErrorCode::DiskFull);
+
+    for (int second = 0; second < 30; ++second) EXPECT_TRUE(disk.submit());
+    EXPECT_TRUE(disk.spool().shortage());
+    for (int second = 0; second < 31; ++second) EXPECT_TRUE(disk.submit());
+    EXPECT_FALSE(disk.spool().shortage());
+}
+
 TEST(SpoolFaults, TheMessageAfterAFailedSyncIsFine) {
     Disk disk(new_seed());
     ASSERT_TRUE(disk.submit());

@@ -26,8 +26,10 @@ Result<void> SqliteSpool::check_room(std::size_t bytes) {
         const auto space = free_space(options_.directory);
         if (!space) return Unexpected(space.error());
         if (*space < options_.free_space_floor) {
-            return Unexpected(ErrorCode::DiskFull, options_.directory.string() + ": only " +
-                                                       std::to_string(*space / 1024) + " KB left");
+            const Error error{ErrorCode::DiskFull, options_.directory.string() + ": only " +
+                                                       std::to_string(*space / 1024) + " KB left"};
+            note_shortage(error);
+            return Unexpected(error);
         }
         room_ = bytes + std::min(*space - options_.free_space_floor, kRoomTrusted);
     }

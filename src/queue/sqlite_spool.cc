@@ -15,6 +15,8 @@ namespace {
 constexpr int kFramesWhenBusy = 2000;
 constexpr int kFramesWhenIdle = 256;
 constexpr std::int64_t kGarbagePieces = 64;
+/// A disk that is nearly full takes one message and refuses the next.
+constexpr auto kShortageMin = std::chrono::seconds{60};
 
 /// A table of more than 10,000 rows is not checked after an unclean stop: a million of them would
 /// keep clients waiting for half a minute on a cold disk, so many for a fraction of a second. Rows
@@ -57,6 +59,10 @@ Result<std::unique_ptr<Spool>> Spool::open(const Options& options, const Clock& 
     auto spool = std::make_unique<SqliteSpool>(options, false, clock, log, std::move(*lock));
     if (auto started = spool->start(); !started) return Unexpected(started.error());
     return std::unique_ptr<Spool>(std::move(spool));
+}
+
+std::string_view Spool::engine_version() {
+    return sqlite3_libversion();
 }
 
 std::unique_ptr<Spool> Spool::open_in_memory(const Clock& clock) {
@@ -206,6 +212,12 @@ void SqliteSpool::make_room(const Error& error) {
     if (error.code == ErrorCode::DiskFull && !in_memory_) (void)database_->checkpoint();
 }
 
+void SqliteSpool::note_shortage(const Error& error) {
+    if (error.code != ErrorCode::DiskFull || !takes_mail_) return;
+    shortage_ = error;
+    refused_at_ = clock_.monotonic();
+}
+
 void SqliteSpool::kept() {
     count_attempts();
     leases_.keep();
@@ -254,6 +266,7 @@ Result<void> SqliteSpool::commit_transaction() {
     if (spoilt_) {
         const Error error = *std::exchange(spoilt_, std::nullopt);
         forget_transaction();
+        note_shortage(error);
         make_room(error);
         return Unexpected(error);
     }
@@ -261,6 +274,7 @@ Result<void> SqliteSpool::commit_transaction() {
     if (auto prepared = prepare_commit(wrote); !prepared) {
         if (database_->in_transaction()) (void)database_->perform("ROLLBACK");
         forget_transaction();
+        note_shortage(prepared.error());
         make_room(prepared.error());
         return prepared;
     }
@@ -268,10 +282,13 @@ Result<void> SqliteSpool::commit_transaction() {
     if (committed) {
         if (wrote) ++serial_;
         kept();
+        const bool has_room = takes_mail_ && clock_.monotonic() - refused_at_ >= kShortageMin;
+        if (has_room) shortage_.reset();
         return {};
     }
     // From here to the end of resolve() nobody knows whether it holds (R3, R4).
     const auto holds = resolve();
+    if (!holds || !*holds) note_shortage(committed.error());
     if (!holds) {
         if (log_) log_->error("queue store is broken: " + holds.error().message);
         return Unexpected(holds.error());
@@ -362,6 +379,7 @@ Result<void> SqliteSpool::begin_call() {
 }
 
 void SqliteSpool::undo_call(const Counts& counts, LeaseBook::Mark mark, const Error& error) {
+    note_shortage(error);
     // A full disk or an I/O error may have undone everything, calls before this one included.
     bool undone = database_->in_transaction();
     if (undone)

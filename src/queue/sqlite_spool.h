@@ -51,6 +51,7 @@ public:
     Result<void> commit_transaction() override;
     bool is_broken() const override { return database_ == nullptr; }
     Result<bool> reopen() override;
+    std::optional<Error> shortage() const override { return shortage_; }
 
     Result<std::uint64_t> reserve(std::uint32_t count) override;
     Result<void> append(std::uint64_t number, std::uint32_t piece, std::string_view bytes) override;
@@ -110,6 +111,7 @@ private:
     void undo_call(const Counts&, LeaseBook::Mark, const Error&);
     Result<void> usable() const;
     Result<void> prepare_commit(bool wrote);
+    void note_shortage(const Error&);
 
     // Receiving.
     Result<void> check_room(std::size_t bytes);
@@ -181,6 +183,8 @@ private:
     std::unordered_set<std::uint64_t> discarded_;  ///< Garbage from this transaction on.
     bool files_removed_ = false;
     std::int64_t serial_ = 0;  ///< Of the last transaction that is known to hold.
+    std::optional<Error> shortage_;
+    MonotonicTime refused_at_{};  ///< For lack of room, the last time.
 };
 
 template <typename Body>

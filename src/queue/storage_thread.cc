@@ -34,6 +34,7 @@ StorageThread::StorageThread(std::unique_ptr<Spool> spool, asio::any_io_executor
       log_(log),
       storage_(storage),
       on_due_(std::make_shared<std::function<void()>>()),
+      on_health_(std::make_shared<std::function<void(const std::optional<Error>&)>>()),
       spool_(std::move(spool)),
       reopen_delay_(kReopenMin),
       reopen_timer_(network_),
@@ -133,6 +134,7 @@ void StorageThread::run_soon() {
         }
         self->run(std::move(jobs));
         if (!self->transaction_open_) self->tidy();
+        self->watch_health();
         if (self->spool_->is_broken()) self->resolve_later();
     });
 }
@@ -143,6 +145,7 @@ void StorageThread::resolve_later() {
         const auto self = weak.lock();
         if (!self || cancelled) return;
         if (!self->ready()) self->resolve_later();
+        self->watch_health();
     });
 }
 
@@ -187,6 +190,7 @@ void StorageThread::work() {
         } else {
             run(std::move(jobs));
         }
+        watch_health();
         lock.lock();
     }
 }
@@ -349,6 +353,23 @@ void StorageThread::checkpoint(bool idle) {
     } else {
         complained_ = false;
     }
+}
+
+/// A store that breaks and works again at the first try is nobody's concern.
+void StorageThread::watch_health() {
+    std::optional<Error> now;
+    if (!spool_->is_broken()) {
+        now = spool_->shortage();
+    } else if (reopen_delay_ > kReopenMin) {
+        now = trouble_;
+    } else {
+        return;
+    }
+    const auto ailment = now ? std::optional(now->code) : std::nullopt;
+    if (std::exchange(ailment_, ailment) == ailment) return;
+    asio::post(network_, [now = std::move(now), tell = on_health_] {
+        if (*tell) (*tell)(now);
+    });
 }
 
 void StorageThread::complain(const Error& error) {

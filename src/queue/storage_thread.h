@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -74,6 +75,9 @@ public:
     void submit(std::unique_ptr<Job>);
     /// On the network thread, before the first job.
     void on_due(std::function<void()> tell) { *on_due_ = std::move(tell); }
+    void on_health(std::function<void(const std::optional<Error>&)> tell) {
+        *on_health_ = std::move(tell);
+    }
     /// On the network thread: calls what on_due() was given.
     void tell_due() const {
         if (*on_due_) (*on_due_)();
@@ -108,6 +112,7 @@ private:
     void collect();
     void checkpoint(bool idle);
     void complain(const Error&);
+    void watch_health();
 
     // Constant.
     const boost::asio::any_io_executor network_;
@@ -115,6 +120,7 @@ private:
     const Log log_;
     const Queue::Storage storage_;
     const std::shared_ptr<std::function<void()>> on_due_;
+    const std::shared_ptr<std::function<void(const std::optional<Error>&)>> on_health_;
 
     // Of the storage thread; of the network thread when inline, and after stop().
     std::unique_ptr<Spool> spool_;  ///< None after stop().
@@ -125,6 +131,7 @@ private:
     std::size_t garbage_ = 1;  ///< Unknown at the start.
     bool wrote_ = true;
     bool complained_ = false;
+    std::optional<ErrorCode> ailment_;  ///< What on_health() has been told.
     bool rested_ = true;  ///< Nothing has been done since the spool gave its memory back.
     Duration reopen_delay_;
     MonotonicTime reopen_at_{};

@@ -38,6 +38,8 @@ struct Material {
 
 /// Has OpenSSL read its own configuration (openssl.cnf) now: later, a process may be confined.
 void load_library();
+/// `OpenSSL 3.0.11 19 Sep 2023`: as it is linked now.
+std::string_view library_version();
 
 /// Reads the files. An empty store is no error: then nothing is trusted. Unreadable files are.
 Result<Material> read_material(const MaterialFiles&);

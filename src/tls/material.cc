@@ -85,6 +85,10 @@ Result<void> add_authorities(Material& material, const fs::path& origin, Result<
 
 }  // namespace
 
+std::string_view library_version() {
+    return OpenSSL_version(OPENSSL_VERSION);
+}
+
 void load_library() {
     OPENSSL_init_ssl(OPENSSL_INIT_LOAD_CONFIG, nullptr);
 }

@@ -8,6 +8,8 @@ import re
 import signal
 import smtplib
 import socket
+import sqlite3
+import ssl
 import subprocess
 import sys
 import threading
@@ -77,6 +79,30 @@ def what_peers_say_cannot_speak_to_the_terminal():
                    or 0x202a <= ord(char) <= 0x202e or 0x2066 <= ord(char) <= 0x2069]
             assert not bad, (words, bad, shown)
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u0080-\u009f\u202a-\u202e\u2066-\u2069]", world.log()), world.log()
+
+
+def dangerous_settings_stand_in_the_status():
+    """O9: as long as they are in use."""
+    danger = "everyone may relay through this host"
+    with World(main_cf="mynetworks = 127.0.0.0/8 0.0.0.0/0\n", relay=False) as world:
+        world.start()
+        assert re.search(rf"^danger: .*mynetworks = .*{danger}$", world.command("postrider", "status").stdout, re.M)
+        assert danger in json.loads(world.command("postrider", "status", "-j").stdout)["dangers"][0]
+        assert danger in world.log()
+        main_cf = world.config / "main.cf"
+        main_cf.write_text(main_cf.read_text().replace(" 0.0.0.0/0", ""))
+        world.command("postrider", "reload")
+        wait_until(lambda: "danger" not in world.command("postrider", "status").stdout, "a status without danger", log=world.log)
+
+
+def the_log_names_the_libraries():
+    """B3: which SQLite and which OpenSSL are at work."""
+    with World(relay=False) as world:
+        world.start()
+        linked = subprocess.run(["ldd", BIN / "postriderd"], capture_output=True, text=True).stdout
+        assert "libsqlite3" in linked and "libssl" in linked, linked
+        ours = world.wait_log(r"libraries: SQLite (\d+\.\d+\.\d+), OpenSSL (\d+\.\d+\.\d+)")[0]
+        assert ours == (sqlite3.sqlite_version, ssl.OPENSSL_VERSION.split()[1]), ours
 
 
 def deliveries_can_be_asked_for():
@@ -416,7 +442,7 @@ def local_mail_needs_no_aliases_file():
 
 
 if __name__ == "__main__":
-    main(what_peers_say_cannot_speak_to_the_terminal,
+    main(what_peers_say_cannot_speak_to_the_terminal, dangerous_settings_stand_in_the_status, the_log_names_the_libraries,
          listing_as_postfix_prints_it, deliveries_can_be_asked_for, postsuper_changes_the_queue, postcat_shows_a_message,
          others_see_only_their_own, the_operators_command_and_its_words, a_broken_configuration_is_not_taken,
          reloading_under_load_disturbs_nobody, a_restart_finds_everything, sockets_handed_over_and_readiness_told,

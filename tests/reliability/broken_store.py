@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -140,6 +141,26 @@ def damaged_files_are_noticed_and_nothing_is_invented():
                   f"said: {said[-1].partition(': ')[2].replace(str(world.queue), '')[:90] if said else ''}", flush=True)
 
 
+def a_person_is_told_of_a_store_that_cannot_be_opened():
+    with World(main_cf=QUICK) as world:
+        alerts = world.tell_alerts()
+        world.start()
+        ledger = Ledger(world)
+        assert submit(ledger).startswith("250")
+        ledger.settle()
+        whole = (world.queue / "queue.db").read_bytes()
+        overwrite(world.queue / "queue.db", lambda size: bytes(size))
+        os.kill(worker(world, "courier"), signal.SIGKILL)
+        wait_until(alerts, "an alert", log=world.log)
+        overwrite(world.queue / "queue.db", lambda size: whole)
+        wait_until(lambda: len(alerts()) == 2, "the end of it", log=world.log)
+        assert [(state, account) for state, account, _ in alerts()] == [
+            ("store-broken", "the queue's store"), ("ok", "the queue's store")], alerts()
+        ledger.disturbance()
+        wait_until(lambda: submit(ledger).startswith("250"), "acceptance", log=world.log)
+        ledger.settle()
+
+
 def a_copied_queue_works_elsewhere():
     """D16: nothing in it depends on where it lies, or on inodes."""
     with World(main_cf=QUICK, relay=False) as world:
@@ -161,4 +182,5 @@ def a_copied_queue_works_elsewhere():
 
 if __name__ == "__main__":
     main(a_second_daemon_is_refused, a_read_only_queue_refuses_until_it_can_be_written,
-         damaged_files_are_noticed_and_nothing_is_invented, a_copied_queue_works_elsewhere)
+         damaged_files_are_noticed_and_nothing_is_invented,
+         a_person_is_told_of_a_store_that_cannot_be_opened, a_copied_queue_works_elsewhere)

@@ -78,6 +78,7 @@ def one_write_fails_or_comes_back_short():
 
 def no_sync_works_any_more():
     with FaultyWorld(main_cf=QUICK) as world:
+        alerts = world.tell_alerts()
         world.start()
         ledger = Ledger(world)
         assert submit(ledger, ledger.new_letter(2000)).startswith("250")
@@ -100,6 +101,9 @@ def no_sync_works_any_more():
         assert "queue store is broken" in status.stdout, status.stdout
         wait_until(lambda: (submit(ledger, ledger.new_letter(200)) or "").startswith("250"), "acceptance after repair", log=world.log)
         figures = ledger.settle()
+        # A person is told at the beginning and at the end.
+        wait_until(lambda: len(alerts()) >= 2, "two alerts", log=world.log)
+        assert [(state, account) for state, account, _ in alerts()] == [("store-broken", "the queue's store"), ("ok", "the queue's store")], alerts()
         print(f"FIGURES no sync works: {used:.1%} of a processor, replies {dict(ledger.replies)}, {figures}", flush=True)
 
 

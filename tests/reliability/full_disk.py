@@ -45,13 +45,18 @@ def outcomes_are_recorded_on_a_full_disk():
     """Not a byte is free when the smarthost begins to answer."""
     count = 300 if LONG else 60
     with World(main_cf=SMALL, script="END * x1000000 wait 30\n") as world, FileSystem(world, 160):
+        alerts = world.tell_alerts()
         world.stop(world.smarthost)
         world.start()
         ledger = Ledger(world)
         expect(submit(ledger, count=count), "250")
+        assert alerts() == []
         ballast = fill(world)
         assert free_bytes(world.queue) < 8192, free_bytes(world.queue)
         expect(submit(ledger, count=3), "452 4.3.1")
+        wait_until(alerts, "an alert", log=world.log)
+        [(state, account, reason)] = alerts()
+        assert (state, account) == ("disk-full", "the queue's store") and "KB left" in reason, alerts()
         world.start_smarthost()
         world.command("postrider", "flush")
         # No disturbance is noted: a second copy of anything is a failure.

@@ -46,7 +46,8 @@ inline constexpr Parameter kNoticesRows[] = {
      "Most bytes of a message that a bounce returns; of a larger one it returns the header.",
      {1, 0}},
     {"alert_command", Path, Served, "",
-     "Program that is run when an account needs a person, and when that is over: PROGRAM state "
+     "Program that is run when an account or the queue needs a person, and when that is over: "
+     "PROGRAM state "
      "account reason since. The unit postrider.service lets nothing be executed but postriderd: "
      "name the program, its interpreter and what it runs in ExecPaths= (systemctl edit "
      "postrider)."},

@@ -162,8 +162,8 @@ void Checks::smarthost() {
     const bool unverified = tls.empty() || tls == "none" || tls == "may" || tls == "encrypt";
     if (!hosts.empty() && has_password && is_yes("smtp_sasl_auth_enable") && unverified)
         danger("smtp_tls_security_level",
-                "the password may go to a host that only claims to be the relayhost (verify "
-                "makes sure)");
+               "the password may go to a host that only claims to be the relayhost (verify "
+               "makes sure)");
 }
 
 void Checks::tls_level() {

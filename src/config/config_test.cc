@@ -369,8 +369,7 @@ TEST(Config, WarnsOfDanger) {
         const auto config = parse(text);
         ASSERT_TRUE(config) << config.error().message;
         EXPECT_THAT(config->warnings(), ElementsAre(HasSubstr(wanted)));
-        EXPECT_EQ(config->dangers(),
-                  endangers ? config->warnings() : std::vector<std::string>());
+        EXPECT_EQ(config->dangers(), endangers ? config->warnings() : std::vector<std::string>());
     }
 }
 

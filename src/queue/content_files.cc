@@ -32,13 +32,13 @@ std::filesystem::path ContentFiles::path_of(std::uint64_t number) const {
 }
 
 Result<void> ContentFiles::create(std::uint64_t number, Open& open) {
+    open.path = path_of(number);
     open.file = std::make_unique<VfsFile>(vfs_);
-    const auto path = path_of(number);
     int code =
-        vfs_->xOpen(vfs_, path.c_str(), open.file->get(), kKind | SQLITE_OPEN_CREATE, nullptr);
+        vfs_->xOpen(vfs_, open.path.c_str(), open.file->get(), kKind | SQLITE_OPEN_CREATE, nullptr);
     // One of a database that was put back from a copy may be there.
     if (code == SQLITE_OK) code = open.file->operations().xTruncate(open.file->get(), 0);
-    if (code != SQLITE_OK) return Unexpected(vfs_error("create", path, code));
+    if (code != SQLITE_OK) return Unexpected(vfs_error("create", open.path, code));
     return {};
 }
 

@@ -47,6 +47,7 @@ public:
 
 private:
     struct Open {
+        std::filesystem::path path;  ///< SQLite's file layer points to it while the file is open.
         std::unique_ptr<VfsFile> file;
         std::optional<Error> failed;
     };

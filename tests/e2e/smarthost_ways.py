@@ -206,12 +206,13 @@ def a_relayhost_that_is_ourselves_gets_mail_three_times_and_no_more():
         world.wait_log(r"to=<bob@corp\.example>, .*dsn=5\.4\.6, status=bounced \(host \S+ said: 554 5\.4\.6 Error: mail loops back to myself")
         wait_until(lambda: [each["queue_name"] for each in world.queued()] == ["dead"], "the report's end", log=world.log)
         assert world.log().count("sender non-delivery notification") == 1, world.log()
-        # Each of the two is taken three times by the same host, and sent three times.
-        assert len(re.findall(r"status=sent \(250 ", world.log())) == 5, world.log()
+        # The letter and the report are in the queue three times each, and sent on twice.
+        assert len(re.findall(r"status=sent \(250 ", world.log())) == 4, world.log()
 
 
 if __name__ == "__main__":
-    main(a_relayhost_that_is_ourselves_gets_mail_three_times_and_no_more, a_connection_serves_the_next_message_too, a_connection_closed_while_idle_is_replaced_unnoticed,
+    main(a_relayhost_that_is_ourselves_gets_mail_three_times_and_no_more,
+         a_connection_serves_the_next_message_too, a_connection_closed_while_idle_is_replaced_unnoticed,
          an_idle_connection_is_left_politely, the_second_relayhost_takes_over, a_refused_port_defers,
          an_unknown_relayhost_defers, addresses_are_tried_by_preference, senders_choose_their_relayhost_and_login,
          delay_is_told_once, expiry_is_reported, success_is_reported_when_asked_for,

@@ -4,6 +4,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <utility>
 
 #include <unistd.h>
 
@@ -212,8 +213,14 @@ private:
                 const Note answer(Note::Kind::Quiet, quiet ? 1 : 0, "");
                 link_.say(answer);
             }
-            if (note->kind == Note::Kind::Stop) break;
+            // A stop may take as long as the disk is broken, and the master may go meanwhile.
+            if (note->kind == Note::Kind::Stop && !std::exchange(stopping_, true)) {
+                tasks_.spawn_vital(finish(), "stop");
+            }
         }
+    }
+
+    net::Awaitable<void> finish() {
         // Mail is taken in while deliveries come to their end, and no longer.
         co_await courier_.stop();
         co_await inboxes_.drain(timers_.now() + kDrainGrace);
@@ -238,6 +245,7 @@ private:
     std::unique_ptr<net::ClockWatch> clock_;
     Log log_;
     std::optional<WallTime> store_trouble_since_;
+    bool stopping_ = false;
     net::TaskGroup tasks_;
     std::uint64_t transactions_ = 0;
 };

@@ -141,6 +141,21 @@ def damaged_files_are_noticed_and_nothing_is_invented():
                   f"said: {said[-1].partition(': ')[2].replace(str(world.queue), '')[:90] if said else ''}", flush=True)
 
 
+def a_courier_that_is_ending_leaves_with_its_master():
+    """Else a new daemon would find the queue taken, as long as the old courier waits for its last answer."""
+    with World(script="END * wait 20000 250 2.0.0 late\n") as world:
+        world.start()
+        world.sendmail(["-f", "ann@there.example", "bob@corp.example"], "Subject: late\n\nx\n")
+        courier = worker(world, "courier")
+        time.sleep(1)  # Until the content is out.
+        world.command("postrider", "reload")
+        time.sleep(0.5)
+        assert os.path.exists(f"/proc/{courier}"), "it did not wait for the answer"
+        os.kill(world.daemon.pid, signal.SIGKILL)
+        world.daemon.wait()
+        wait_until(lambda: not os.path.exists(f"/proc/{courier}"), "the courier's end", patience=5, log=world.log)
+
+
 def a_person_is_told_of_a_store_that_cannot_be_opened():
     with World(main_cf=QUICK) as world:
         alerts = world.tell_alerts()
@@ -187,4 +202,5 @@ def a_copied_queue_works_elsewhere():
 if __name__ == "__main__":
     main(a_second_daemon_is_refused, a_read_only_queue_refuses_until_it_can_be_written,
          damaged_files_are_noticed_and_nothing_is_invented,
+         a_courier_that_is_ending_leaves_with_its_master,
          a_person_is_told_of_a_store_that_cannot_be_opened, a_copied_queue_works_elsewhere)

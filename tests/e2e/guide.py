@@ -201,6 +201,7 @@ def check_lines(world, name):
             assert found is not None, f"no line, after line {at}, like\n{pattern}\n" + world.log()
             at = found + 1
     others = [r"initializing the client-side TLS engine$", r"daemon started -- version \S+, configuration ",
+              r"libraries: SQLite [\d.]+, OpenSSL .+$",
               r"SSL_connect:[\w ./:]+$", r"(looking for|save|reloaded) session smtp&\S+ (in|to|from) smtp cache$",
               r"warning: "]
     others = [TIME + name + r"/\w+\[\d+\]: " + other for other in others]

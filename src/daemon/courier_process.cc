@@ -6,14 +6,15 @@
 #include <string>
 #include <utility>
 
+#include <malloc.h>
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
 #include <fmt/format.h>
 
 #include "control/server.h"
+#include "core/code_pages.h"
 #include "core/log_targets.h"
-#include "core/start_pages.h"
 #include "daemon/alert_program.h"
 #include "daemon/belongings.h"
 #include "daemon/confine.h"
@@ -38,6 +39,7 @@ namespace {
 constexpr int kConfigurationStatus = 78;  // EX_CONFIG
 /// For messages that clients are handing over when this process is about to end.
 constexpr std::chrono::seconds kDrainGrace{5};
+constexpr int kHeapSlack = 1024 * 1024;
 constexpr std::string_view kOffline = "network unreachable: mail waits for the network";
 
 /// What must be made before the process confines itself, and given to it afterwards.
@@ -99,8 +101,11 @@ public:
         }
         if (clock_) tasks_.spawn_vital(heed_clock(), "clock");
         link_.say(Note(Note::Kind::Ready));
+        // Content comes in pieces: the heap is not to grow and shrink with each of them. At rest it
+        // is cut back all the same.
+        ::mallopt(M_TRIM_THRESHOLD, kHeapSlack);
         const GatheredLog gathered(log_target, context_);
-        forget_start_pages();
+        forget_code_pages();
         context_.run();
     }
 

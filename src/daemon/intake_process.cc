@@ -9,8 +9,8 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include "core/code_pages.h"
 #include "core/log_targets.h"
-#include "core/start_pages.h"
 #include "daemon/confine.h"
 #include "daemon/link_reader.h"
 #include "daemon/log_target.h"
@@ -60,7 +60,7 @@ public:
         tasks_.spawn_vital(heed_master(), "master's notes");
         link_.say(Note(Note::Kind::Ready));
         const GatheredLog gathered(log_target, context_);
-        forget_start_pages();
+        forget_code_pages();
         context_.run();
     }
 

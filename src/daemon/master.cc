@@ -12,7 +12,7 @@
 
 #include <fmt/format.h>
 
-#include "core/start_pages.h"
+#include "core/code_pages.h"
 #include "core/wiped_frees.h"
 #include "daemon/confine.h"
 #include "daemon/courier_process.h"
@@ -240,7 +240,7 @@ void Master::take_notes(Worker& worker) {
                               setup_.config.text("config_directory")));
         if (on_started_) on_started_();
         await_idleness();
-        forget_start_pages();
+        forget_code_pages();
     }
 }
 

@@ -73,27 +73,61 @@ void ContentFiles::close(std::uint64_t number) {
     open_.erase(number);
 }
 
-Result<std::string> ContentFiles::read(std::uint64_t number, std::uint32_t piece) {
-    const auto path = path_of(number);
+/// Null if there is no file.
+Result<VfsFile*> ContentFiles::open_to_read(std::uint64_t number) {
+    const auto known = std::find_if(reading_.begin(), reading_.end(),
+                                    [&](const Reading& one) { return one.number == number; });
+    if (known != reading_.end()) {
+        reading_.splice(reading_.begin(), reading_, known);
+        return known->file.get();
+    }
+    Reading reading{number, path_of(number), std::make_unique<VfsFile>(vfs_)};
     int is_there = 0;
-    int code = vfs_->xAccess(vfs_, path.c_str(), SQLITE_ACCESS_EXISTS, &is_there);
-    if (code == SQLITE_OK && is_there == 0) return std::string();
-    const VfsFile file(vfs_);
+    int code = vfs_->xAccess(vfs_, reading.path.c_str(), SQLITE_ACCESS_EXISTS, &is_there);
+    if (code == SQLITE_OK && is_there == 0) return nullptr;
+    // The path must have found its place by then.
+    reading_.push_front(std::move(reading));
+    const Reading& kept = reading_.front();
+    if (code == SQLITE_OK) {
+        code = vfs_->xOpen(vfs_, kept.path.c_str(), kept.file->get(), kKind, nullptr);
+    }
+    if (code != SQLITE_OK) {
+        const Error error = vfs_error("open", kept.path, code);
+        reading_.pop_front();
+        return Unexpected(error);
+    }
+    if (reading_.size() > kReadingMax) reading_.pop_back();
+    return kept.file.get();
+}
+
+void ContentFiles::stop_reading(std::uint64_t number) {
+    reading_.remove_if([&](const Reading& one) { return one.number == number; });
+}
+
+void ContentFiles::rest() {
+    reading_.clear();
+}
+
+Result<std::string> ContentFiles::read(std::uint64_t number, std::uint32_t piece) {
+    const auto opened = open_to_read(number);
+    if (!opened) return Unexpected(opened.error());
+    if (*opened == nullptr) return std::string();
+    VfsFile& file = **opened;
     sqlite3_int64 size = 0;
-    if (code == SQLITE_OK) code = vfs_->xOpen(vfs_, path.c_str(), file.get(), kKind, nullptr);
-    if (code == SQLITE_OK) code = file.operations().xFileSize(file.get(), &size);
-    if (code != SQLITE_OK) return Unexpected(vfs_error("open", path, code));
+    int code = file.operations().xFileSize(file.get(), &size);
     const sqlite3_int64 from = place_of(piece);
     const sqlite3_int64 left = std::clamp<sqlite3_int64>(size - from, 0, place_of(1));
     std::string bytes(static_cast<std::size_t>(left), '\0');
-    if (left > 0) {
+    if (code == SQLITE_OK && left > 0) {
         code = file.operations().xRead(file.get(), bytes.data(), static_cast<int>(left), from);
     }
-    if (code != SQLITE_OK) return Unexpected(vfs_error("read", path, code));
+    if (code != SQLITE_OK || size <= place_of(piece + 1)) stop_reading(number);
+    if (code != SQLITE_OK) return Unexpected(vfs_error("read", path_of(number), code));
     return bytes;
 }
 
 Result<bool> ContentFiles::remove(std::uint64_t number) {
+    stop_reading(number);
     const auto path = path_of(number);
     const int code = vfs_->xDelete(vfs_, path.c_str(), 0);
     if (code == SQLITE_IOERR_DELETE_NOENT) return false;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,8 +41,12 @@ public:
     Result<void> sync(std::uint64_t number);
     void close(std::uint64_t number);
 
-    /// A piece; empty past the end, or without a file.
+    /// A piece; empty past the end, or without a file. The file stays open until its last piece has
+    /// been read, kReadingMax others have, or it is removed.
     Result<std::string> read(std::uint64_t number, std::uint32_t piece);
+    static constexpr std::size_t kReadingMax = 16;
+    /// Closes what is open for reading.
+    void rest();
     /// Whether there was one. Not durable before the directory is synced.
     Result<bool> remove(std::uint64_t number);
 
@@ -51,13 +56,21 @@ private:
         std::unique_ptr<VfsFile> file;
         std::optional<Error> failed;
     };
+    struct Reading {
+        std::uint64_t number;
+        std::filesystem::path path;  ///< As above.
+        std::unique_ptr<VfsFile> file;
+    };
     std::filesystem::path path_of(std::uint64_t number) const;
+    Result<VfsFile*> open_to_read(std::uint64_t number);
+    void stop_reading(std::uint64_t number);
     Result<void> create(std::uint64_t number, Open& open);
     static Result<void> outcome(Open& open, Result<void> done);
 
     const std::filesystem::path database_;
     sqlite3_vfs* const vfs_;
     std::unordered_map<std::uint64_t, Open> open_;  ///< One for each message being received.
+    std::list<Reading> reading_;  ///< The last one used is the first. At most kReadingMax.
 };
 
 }  // namespace postrider::queue

@@ -154,6 +154,38 @@ TEST_F(LargeContent, MayNotHaveAShortPieceInTheMiddle) {
 }
 
 // After a failed sync the kernel takes for written what is lost: a second one would succeed.
+std::size_t open_content_files() {
+    std::size_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+        std::error_code gone;
+        const std::string target = std::filesystem::read_symlink(entry.path(), gone).string();
+        if (target.find("queue.db-c") != std::string::npos) ++count;
+    }
+    return count;
+}
+
+TEST_F(LargeContent, StaysOpenFromTheFirstPieceThatIsReadToTheLast) {
+    const NewMessage message = submit();
+    const std::uint64_t number = message.ticket.number;
+    ASSERT_TRUE(spool_->read_piece(number, Spool::kPiecesInDatabase));
+    EXPECT_EQ(open_content_files(), 1U);
+    ASSERT_TRUE(spool_->read_piece(number, Spool::kPiecesInDatabase + 1));
+    EXPECT_EQ(open_content_files(), 1U);
+    ASSERT_TRUE(spool_->read_piece(number, kPieces - 1));
+    EXPECT_EQ(open_content_files(), 0U);
+}
+
+TEST_F(LargeContent, IsOpenForAFewReadersAtATimeAndForNoneAtRest) {
+    for (std::size_t i = 0; i < ContentFiles::kReadingMax + 3; ++i) {
+        const NewMessage message = submit();
+        EXPECT_EQ(*spool_->read_piece(message.ticket.number, Spool::kPiecesInDatabase),
+                  piece(Spool::kPiecesInDatabase));
+    }
+    EXPECT_EQ(open_content_files(), ContentFiles::kReadingMax);
+    spool_->rest();
+    EXPECT_EQ(open_content_files(), 0U);
+}
+
 TEST(ContentFiles, AreLostOnceASyncHasFailed) {
     testing::TemporaryFolder folder;
     testing::FaultVfs vfs;

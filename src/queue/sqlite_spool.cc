@@ -204,6 +204,7 @@ Result<void> SqliteSpool::reserve_log() {
 }
 
 void SqliteSpool::rest() {
+    files_.rest();
     if (!is_broken() && !open_) database_->release_memory();
 }
 

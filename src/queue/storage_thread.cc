@@ -6,6 +6,8 @@
 
 #include <boost/asio/post.hpp>
 
+#include "core/code_pages.h"
+
 namespace postrider::queue {
 namespace {
 
@@ -170,6 +172,8 @@ void StorageThread::work() {
                 if (!rested_) continue;
                 lock.unlock();
                 spool_->rest();
+                // Nobody has asked for anything, so the network thread has nothing to do, either.
+                forget_code_pages();
                 lock.lock();
                 continue;
             } else {

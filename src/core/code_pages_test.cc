@@ -1,4 +1,4 @@
-#include "core/start_pages.h"
+#include "core/code_pages.h"
 
 #include <cstdint>
 #include <fstream>
@@ -33,10 +33,10 @@ std::size_t resident_code() {
 const char* const kWords[] = {"one", "two", "three"};
 std::string written = "before";
 
-TEST(StartPages, TakesCodeOutOfMemoryAndGoesOn) {
+TEST(CodePages, TakesCodeOutOfMemoryAndGoesOn) {
     written = "after";
     const std::size_t before = resident_code();
-    forget_start_pages();
+    forget_code_pages();
     const std::size_t after = resident_code();
     EXPECT_LT(after, before);
     const char* const* words = kWords;

@@ -1,4 +1,4 @@
-#include "core/start_pages.h"
+#include "core/code_pages.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -32,7 +32,7 @@ int forget(dl_phdr_info* object, std::size_t, void*) {
 
 }  // namespace
 
-void forget_start_pages() {
+void forget_code_pages() {
     ::dl_iterate_phdr(forget, nullptr);
 }
 

@@ -97,11 +97,14 @@ class Bench:
 
     @contextlib.contextmanager
     def long_line(self, port, to_port, delay):
-        process = self.world.spawn([sys.executable, ROOT / "bench" / "load" / "delay_proxy.py", port,
-                                    to_port, delay * 1000], stdout=subprocess.DEVNULL)
+        """What it tells of connections and answers, a file."""
+        told = self.world.directory / "long_line"
+        with open(told, "w") as output:
+            process = self.world.spawn([sys.executable, ROOT / "bench" / "load" / "delay_proxy.py", port,
+                                        to_port, delay * 1000], stdout=output)
         self.world.wait_for_port(port)
         try:
-            yield
+            yield told
         finally:
             self.world.stop(process)
 

@@ -4,14 +4,17 @@
     delay_proxy.py LISTEN_PORT TARGET_PORT DELAY_MS
 
 So that round trips can be counted: time divided by twice the delay. Connecting takes a round trip, too,
-as it would on a long line.
+as it would on a long line. A line for each connection, and for each piece that reached the client:
+"connected N SECONDS" and "answered N SECONDS", N counting connections, by the monotonic clock.
 """
 
 import asyncio
+import itertools
 import sys
+import time
 
 
-async def carry(reader, writer, delay):
+async def carry(reader, writer, delay, arrived=lambda: None):
     """What comes in is queued with the time it is due, so that a flight stays a flight."""
     loop = asyncio.get_running_loop()
     due = asyncio.Queue()
@@ -30,6 +33,7 @@ async def carry(reader, writer, delay):
                 return
             writer.write(data)
             await writer.drain()
+            arrived()
 
     receiving = asyncio.create_task(receive())
     try:
@@ -41,7 +45,12 @@ async def carry(reader, writer, delay):
 
 
 async def main(listen_port, target_port, delay):
+    connections = itertools.count()
+
     async def serve(client_reader, client_writer):
+        number = next(connections)
+        tell = lambda what: print(what, number, time.monotonic(), flush=True)
+        tell("connected")
         try:
             await asyncio.sleep(2 * delay)  # The handshake of TCP.
             server_reader, server_writer = await asyncio.open_connection("127.0.0.1", target_port)
@@ -49,10 +58,9 @@ async def main(listen_port, target_port, delay):
             client_writer.close()
             return
         await asyncio.gather(carry(client_reader, server_writer, delay),
-                             carry(server_reader, client_writer, delay))
+                             carry(server_reader, client_writer, delay, lambda: tell("answered")))
 
     server = await asyncio.start_server(serve, "127.0.0.1", listen_port)
-    print("ready", flush=True)
     await server.serve_forever()
 
 

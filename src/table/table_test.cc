@@ -240,6 +240,13 @@ TEST_F(TableTest, PcreStopsBacktracking) {
                 HasSubstr("rules, line 2: backtracking limit exceeded"));
 }
 
+TEST_F(TableTest, RegexpStopsAtItsLimitOfSteps) {
+    const std::string key = std::string(200, 'a');
+
+    EXPECT_THAT(ask("regexp", "/x/ y\n/^(a*)*\\1b$/ hit\n", key),
+                HasSubstr("rules, line 2: step limit exceeded; make the pattern simpler"));
+}
+
 TEST_F(TableTest, SubstitutionCanBeForbidden) {
     options.substitution = Substitution::Forbidden;
 

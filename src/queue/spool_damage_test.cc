@@ -1,4 +1,5 @@
 // Damaged files (D12) and damaged messages (D13): never invented data, and no silence.
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -231,6 +232,84 @@ TEST_F(DamagedFiles, AFileThatIsGoneWhileItsLogIsThereIsNoEmptyQueue) {
     restore();
     std::filesystem::remove(file("queue.db"));
     EXPECT_NE(refusal(), "opened");
+}
+
+/// A log that is damaged under a running daemon, which goes on writing to it.
+class DamagedLog : public Damage {
+protected:
+    void SetUp() override {
+        commit();
+        reopen();  // In good order: all is in the database, and the log is written anew.
+        commit();
+    }
+    /// As a killed process leaves them: without a copy, the end of the spool would mend it.
+    void die_and_restart() {
+        const std::string database = bytes_of(file("queue.db"));
+        const std::string log = bytes_of(file("queue.db-wal"));
+        spool_.reset();
+        write_bytes(file("queue.db"), database);
+        write_bytes(file("queue.db-wal"), log);
+        std::filesystem::remove(file("queue.db-shm"));
+        reopen();
+    }
+    std::string said() const {
+        for (const std::string& line : lines_.lines()) {
+            if (line.find("queue.db-wal: damaged") != std::string::npos) return line;
+        }
+        return "nothing";
+    }
+    void overwrite(std::size_t from, std::size_t to, char fill = '\0') {
+        std::fstream log(file("queue.db-wal"), std::ios::in | std::ios::out | std::ios::binary);
+        log.seekp(static_cast<std::streamoff>(from));
+        log << std::string(to - from, fill);
+    }
+    std::size_t size_of_log() { return std::filesystem::file_size(file("queue.db-wal")); }
+};
+
+TEST_F(DamagedLog, ThatIsWholeIsNotComplainedOf) {
+    commit();
+    die_and_restart();
+    EXPECT_EQ(said(), "nothing");
+    EXPECT_EQ(counts().incoming, 3U);
+}
+
+TEST_F(DamagedLog, CutBehindItsBeginningIsNoticed) {
+    std::filesystem::resize_file(file("queue.db-wal"), 100);
+    for (int i = 0; i < 3; ++i) commit();
+    die_and_restart();
+    EXPECT_LT(counts().incoming, 5U) << "there was damage";
+    EXPECT_THAT(said(), HasSubstr("there is more; mail that it held is lost"));
+}
+
+TEST_F(DamagedLog, OverwrittenIsNoticed) {
+    overwrite(0, size_of_log());
+    for (int i = 0; i < 3; ++i) commit();
+    die_and_restart();
+    EXPECT_THAT(said(), HasSubstr("its beginning is"));
+}
+
+TEST_F(DamagedLog, ThatIsGoneIsNoticed) {
+    std::filesystem::remove(file("queue.db-wal"));
+    commit();
+    const std::string database = bytes_of(file("queue.db"));
+    spool_.reset();
+    write_bytes(file("queue.db"), database);
+    std::filesystem::remove(file("queue.db-wal"));
+    std::filesystem::remove(file("queue.db-shm"));
+    reopen();
+    EXPECT_THAT(said(), HasSubstr("it is gone"));
+}
+
+TEST_F(DamagedLog, ThatLacksOnlyItsLastTransactionIsWhatAPowerCutLeaves) {
+    const std::string before = bytes_of(file("queue.db-wal"));
+    commit();
+    const std::string after = bytes_of(file("queue.db-wal"));
+    const auto [at, other] = std::mismatch(before.begin(), before.end(), after.begin());
+    const auto from = static_cast<std::size_t>(at - before.begin());
+    overwrite(from, from + 4096, '\xff');
+    die_and_restart();
+    EXPECT_EQ(counts().incoming, 2U);
+    EXPECT_EQ(said(), "nothing");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <sqlite3.h>
 
+#include "queue/log_check.h"
 #include "queue/store_files.h"
 
 namespace postrider::queue {
@@ -91,10 +92,15 @@ Result<void> SqliteSpool::start() {
     if (!clean) return Unexpected(clean.error());
     if (*clean == 0) {
         if (log_) log_->info("queue.db: not closed in good order last time; checking it");
+        check_log();
         if (auto done = check_tables(); !done) return done;
     }
     if (auto done = read_counts(); !done) return done;
     if (auto done = drop_unfinished(); !done) return done;
+    // The database itself has to say that it is in use: else nobody would miss its log.
+    if (auto done = database_->checkpoint(); !done && log_) {
+        log_->warning("not marked as in use: " + done.error().message);
+    }
     if (auto done = find_suspects(); !done) return done;
     rest();
     return {};
@@ -133,6 +139,18 @@ Result<void> SqliteSpool::drop_unfinished() {
     if (!done) return done;
     ++serial_;
     return {};
+}
+
+/// What is left is whole in itself and goes out: mail that is gone does not come back by waiting.
+void SqliteSpool::check_log() {
+    if (in_memory_ || !log_) return;
+    const auto damage = find_log_damage(log_file(options_), options_.vfs);
+    if (!damage) {
+        log_->error(damage.error().message);
+    } else if (!damage->empty()) {
+        log_->error(log_file(options_).string() + ": damaged: " + *damage +
+                    "; mail that it held is lost, or will be sent again");
+    }
 }
 
 Result<void> SqliteSpool::check_tables() {

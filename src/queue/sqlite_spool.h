@@ -93,6 +93,7 @@ private:
     // Opening and recovering.
     Result<void> connect();
     Result<void> drop_unfinished();
+    void check_log();
     Result<void> check_tables();
     Result<void> count_places();
     Result<void> read_counts();

@@ -102,7 +102,7 @@ def damaged_files_are_noticed_and_nothing_is_invented():
     """Mail in a file that was torn out is lost, and nobody can help that. What must not be: a message
     that nobody sent or that was changed, a damaged file thrown away, mail that is gone in silence."""
     names = list(DAMAGES)
-    for name in names if LONG else names[2:6]:
+    for name in names if LONG else names[1::2]:
         with World(main_cf=QUICK, script="RCPT * 450 4.2.1 later\n") as world:
             world.start()
             ledger = Ledger(world)

@@ -46,6 +46,20 @@ constexpr int kChunk = 1024 * 1024;
 constexpr std::int64_t kPagesAhead = 64;
 constexpr std::int64_t kPageSize = 4096;
 
+/// Why the last call failed. SQLite 3.40 itself does not keep what the system said to a COMMIT, but
+/// its files do, the log first: commits write nothing else.
+int system_errno(sqlite3* connection) {
+    int number = 0;
+    sqlite3_file* log = nullptr;
+    sqlite3_file_control(connection, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    // A journal in memory cannot be asked.
+    if (log != nullptr && log->pMethods != nullptr && log->pMethods->xFileControl != nullptr) {
+        (void)log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &number);
+    }
+    if (number == 0) sqlite3_file_control(connection, "main", SQLITE_FCNTL_LAST_ERRNO, &number);
+    return number != 0 ? number : sqlite3_system_errno(connection);
+}
+
 int remember_frames(void* frames, sqlite3*, const char*, int count) {
     *static_cast<int*>(frames) = count;
     return SQLITE_OK;
@@ -234,8 +248,9 @@ Error Database::error(int code) const {
     } else {
         text += sqlite3_errstr(code);
     }
-    const int number = connection_ != nullptr ? sqlite3_system_errno(connection_) : 0;
+    int number = 0;
     if ((code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN) {
+        if (connection_ != nullptr) number = system_errno(connection_);
         if (number != 0) return {code_of(code, number), system_error(text, number).message};
         text += " (" + std::to_string(code) + ")";
     }

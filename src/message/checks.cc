@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "core/ascii.h"
+#include "message/address_list.h"
 #include "message/header_field.h"
 
 namespace postrider::message {
@@ -169,11 +170,13 @@ bool ContentChecks::is_usable(const CheckAction& action, const std::string& para
         return complain(fmt::format("bad FILTER command {} in {} -- need transport:destination",
                                     text, parameter));
     }
-    if (action.kind == Kind::Redirect && text.find('@') == std::string_view::npos) {
+    const bool is_address =
+        text.find('@') != std::string_view::npos && !parse_address_list(text).empty();
+    if (action.kind == Kind::Redirect && !is_address) {
         return complain(fmt::format("bad REDIRECT target \"{}\" in {} map -- need user@domain",
                                     text, parameter));
     }
-    if (action.kind == Kind::Bcc && text.find('@') == std::string_view::npos) {
+    if (action.kind == Kind::Bcc && !is_address) {
         return complain(
             fmt::format("bad BCC address \"{}\" in {} map -- need user@domain", text, parameter));
     }

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "core/ascii.h"
+#include "core/log.h"
 #include "message/address_list.h"
 
 namespace postrider::message {
@@ -43,6 +44,16 @@ Unexpected lookup_problem(const table::Tables& tables, const mail::Address& addr
 Unexpected too_much(const table::Tables& tables, std::string_view what, std::string_view text) {
     return Unexpected(ErrorCode::Limit, fmt::format("unreasonable {} {} {} -- {}",
                                                     tables.parameter(), what, text, kTryAgain));
+}
+
+/// A table's mistake must not cost anybody mail: what it says is taken whole or not at all.
+Unexpected bad_result(const table::Tables& tables, const mail::Address& address,
+                      std::string_view value) {
+    constexpr std::size_t kShownMax = 300;
+    return Unexpected(ErrorCode::Unavailable,
+                      fmt::format("{} map lookup of {} returns no valid address list: \"{}\" -- {}",
+                                  tables.parameter(), mail::internal(address),
+                                  printable(value.substr(0, kShownMax)), kTryAgain));
 }
 
 bool is_same(const mail::Address& a, const mail::Address& b) {
@@ -203,7 +214,10 @@ private:
     // stays, so that the delivery can refuse it with a text.
     Result<void> follow_alias(const std::string& value, const Step& step) {
         const AddressList list(value);
-        if (list.size() == 0 || !list.is_well_formed()) keep(step.address);
+        if (!list.is_well_formed()) {
+            return bad_result(rewriter_.options_.alias_maps, step.address, value);
+        }
+        if (list.size() == 0) keep(step.address);
         for (std::size_t i = 0; i < list.size(); ++i) {
             mail::Address to = list.address(i);
             const std::string text = mail::internal(to);
@@ -359,18 +373,23 @@ Result<Rewriter::Addresses> Rewriter::mapped(const table::Tables& tables,
     Addresses result;
     if (value[0] == '@') {
         // `@other.example` keeps the user and, having moved him, drops what was not matched.
+        const std::string domain = value.substr(1);
+        if (domain.empty() || !mail::is_domain_text(domain)) {
+            return bad_result(tables, address, value);
+        }
         std::string user = address.local_part;
         user.resize(user.size() - extension.size());
         if (propagate) user += extension;
-        result.push_back(standard_form(mail::Address(std::move(user), value.substr(1))));
+        result.push_back(standard_form(mail::Address(std::move(user), domain)));
         return result;
     }
-    for (mail::Address& to : parse_address_list(value)) {
-        to = standard_form(std::move(to));
+    const AddressList list(value);
+    for (std::size_t i = 0; i < list.size(); ++i) {
+        mail::Address to = standard_form(list.address(i));
         if (propagate) to.local_part += extension;
         result.push_back(std::move(to));
     }
-    if (result.empty()) return lookup_problem(tables, address);
+    if (result.empty() || !list.is_well_formed()) return bad_result(tables, address, value);
     return result;
 }
 

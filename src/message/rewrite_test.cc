@@ -157,5 +157,96 @@ TEST(Rewriter, DefersWhenATableFails) {
                          "root@desk.example -- message not accepted, try again later"));
 }
 
+// O5: what a table says is taken whole or not at all. Nobody gets less mail for a mistake in it,
+// and nothing goes to a place that cannot be written.
+TEST(Rewriter, TakesNoResultThatIsNoAddressList) {
+    constexpr const char* kBad[] = {
+        "@",
+        "@b@x.example",
+        "@x.example, c@y.example",
+        "@ x.example",
+        "@x\ny.example",
+        "@x.exa<mple",
+        "@[192.0.2.1",
+        "a@x.example, b\x01@y.example",
+        "a@x\x7f.example",
+        "b\x01",
+        "<>",
+        "list:;",
+    };
+    const auto longer = std::string(1000, 'x') + "@y.example, b@y.example";
+    std::vector<std::string> values(std::begin(kBad), std::end(kBad));
+    values.push_back(longer);
+    for (const std::string& value : values) {
+        const std::string tables = "static:{" + value + "}";
+        const auto refused = [&](auto set) {
+            Desk desk;
+            set(desk, desk.options.rewrite);
+            const Cleaned cleaned = desk.clean(desk.sendmail("bob@x.example, root"), "");
+            EXPECT_EQ(cleaned.recipients(), "(not accepted)") << printable(value);
+            ASSERT_NE(cleaned.rejected(), nullptr);
+            EXPECT_EQ(cleaned.rejected()->reply_code, 451) << printable(value);
+            EXPECT_THAT(cleaned.log, Contains(HasSubstr("returns no valid address list")));
+        };
+        refused([&](Desk& desk, RewriteOptions& rewrite) {
+            rewrite.canonical_maps = desk.tables("canonical_maps", tables);
+        });
+        refused([&](Desk& desk, RewriteOptions& rewrite) {
+            rewrite.recipient_canonical_maps = desk.tables("recipient_canonical_maps", tables);
+        });
+        refused([&](Desk& desk, RewriteOptions& rewrite) {
+            rewrite.virtual_alias_maps = desk.tables("virtual_alias_maps", tables);
+        });
+        refused([&](Desk& desk, RewriteOptions& rewrite) {
+            rewrite.recipient_bcc_maps = desk.tables("recipient_bcc_maps", tables);
+        });
+        refused([&](Desk& desk, RewriteOptions& rewrite) {
+            rewrite.sender_bcc_maps = desk.tables("sender_bcc_maps", tables);
+        });
+    }
+}
+
+TEST(Rewriter, ControlTakesWhatIsOne) {
+    for (const std::string value :
+         {"@y.example", "a@x.example, b@y.example", "\"a b\"@[192.0.2.1]", "Bob <bob@y.example>"}) {
+        Desk desk;
+        desk.options.rewrite.recipient_bcc_maps =
+            desk.tables("recipient_bcc_maps", "static:{" + value + "}");
+        EXPECT_NE(desk.clean(desk.sendmail("bob@x.example"), "").accepted(), nullptr) << value;
+    }
+}
+
+TEST(Rewriter, DefersWhereAnAliasIsNoAddressList) {
+    Desk desk;
+    desk.options.rewrite.alias_maps =
+        desk.tables("alias_maps", "static:{ann@x.example, b\x01@y.example}");
+    const Cleaned cleaned = desk.clean(desk.sendmail("root"), "");
+    ASSERT_NE(cleaned.rejected(), nullptr);
+    EXPECT_EQ(cleaned.rejected()->reply_code, 451);
+}
+
+// Rights of others: such an address is only ever a local part that nobody has.
+TEST(Rewriter, NeverFollowsCommandsFilesOrIncludes) {
+    for (const std::string value : {"\"|/bin/sh\"", "/etc/passwd", "\":include:/etc/passwd\"",
+                                    "\"|/bin/sh\"@desk.example", "-oQ/tmp"}) {
+        Desk desk;
+        RewriteOptions& rewrite = desk.options.rewrite;
+        rewrite.alias_maps = desk.tables("alias_maps", "static:{" + value + "}");
+        const Cleaned aliased = desk.clean(desk.sendmail("root"), "");
+        ASSERT_NE(aliased.accepted(), nullptr) << value;
+        for (const auto& to : aliased.accepted()->envelope.recipients) {
+            EXPECT_EQ(to.address.domain, "desk.example") << value;
+        }
+        rewrite.alias_maps = table::Tables();
+        rewrite.virtual_alias_maps = desk.tables("virtual_alias_maps", "static:{" + value + "}");
+        const Cleaned expanded = desk.clean(desk.sendmail("root"), "");
+        ASSERT_NE(expanded.accepted(), nullptr) << value;
+        for (const auto& to : expanded.accepted()->envelope.recipients) {
+            EXPECT_EQ(to.address.domain, "desk.example") << value;
+            EXPECT_EQ(mail::parse_address(mail::external(to.address)), to.address) << value;
+        }
+    }
+}
+
 }  // namespace
 }  // namespace postrider::message

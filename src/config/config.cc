@@ -148,6 +148,10 @@ void Config::forget(std::string_view name) {
     wipe((*state)[name].text);
 }
 
+void Config::remember(std::string_view name, std::string_view text) {
+    (*std::const_pointer_cast<State>(state_))[name].text = text;
+}
+
 bool Config::boolean(std::string_view name) const {
     return state_->value_of(name, Type::Boolean).number != 0;
 }

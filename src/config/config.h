@@ -49,9 +49,12 @@ public:
     std::int64_t transport_integer(std::string_view transport, std::string_view name) const;
     std::chrono::seconds transport_time(std::string_view transport, std::string_view name) const;
 
-    /// Overwrites the value of a parameter, in every copy of this configuration: for a process that
-    /// must not know it. It reads as empty from then on.
+    /// Overwrites the value of a parameter, in every copy of this configuration, and those of the
+    /// names of main.cf's own that it was made from: for a process that must not know it. It reads
+    /// as empty from then on.
     void forget(std::string_view name);
+    /// Gives a value back that was forgotten, as text() told it.
+    void remember(std::string_view name, std::string_view text);
 
     /// The main.cf that was read.
     const std::filesystem::path& file() const;

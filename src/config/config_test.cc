@@ -105,6 +105,24 @@ TEST(Config, ForgetsAValueInAllItsCopies) {
     EXPECT_EQ(copy.text("smtp_sasl_password_maps"), "");
 }
 
+TEST(Config, ForgetsWhatAValueWasMadeFrom) {
+    auto config = parse(
+        "my_user = ann\nmy_password = $other_name\nother_name = word\n"
+        "smtp_sasl_password_maps = static:$my_user@$myhostname:$my_password\n");
+    ASSERT_TRUE(config) << config.error().message;
+    const std::string host = config->text("myhostname");
+    const std::string maps = config->text("smtp_sasl_password_maps");
+    ASSERT_EQ(maps, "static:ann@" + host + ":word");
+
+    config->forget("smtp_sasl_password_maps");
+    EXPECT_EQ(config->text("smtp_sasl_password_maps"), "");
+    EXPECT_EQ(config->text("myhostname"), host);
+    EXPECT_TRUE(config->is_set("smtp_sasl_password_maps"));
+
+    config->remember("smtp_sasl_password_maps", maps);
+    EXPECT_EQ(config->text("smtp_sasl_password_maps"), maps);
+}
+
 TEST(Config, RepeatsNoPasswordInAWarning) {
     const auto config =
         parse("smtp_sasl_password_maps = static:user:secret\nsmtp_sasl_password_maps = hash:/x\n");

@@ -89,9 +89,15 @@ void Settings::read_origin() {
 }
 
 void Settings::forget(std::string_view name) {
-    for (Entry& entry : main_cf_.entries) {
-        if (entry.name == name) wipe(entry.value);
+    const auto at = index_.find(name);
+    if (at == index_.end()) return;
+    Entry& entry = main_cf_.entries[at->second];
+    std::string value = entry.value;
+    wipe(entry.value);
+    for (const std::string& referenced : referenced_names(value)) {
+        if (find_parameter(referenced) == nullptr) forget(referenced);
     }
+    wipe(value);
 }
 
 const Entry* Settings::find_entry(std::string_view name) const {

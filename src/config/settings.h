@@ -31,7 +31,8 @@ public:
     /// What was strange about the file's lines.
     const std::vector<std::string>& file_warnings() const { return main_cf_.warnings; }
 
-    /// Overwrites the value that main.cf has for it.
+    /// Overwrites the value that main.cf has for it, and of what that refers to the names that are
+    /// main.cf's own.
     void forget(std::string_view name);
 
     /// The setting of `name`, or null.

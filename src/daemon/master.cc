@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <stdexcept>
 
 #include <poll.h>
 #include <signal.h>
@@ -13,15 +14,20 @@
 #include <fmt/format.h>
 
 #include "core/code_pages.h"
+#include "core/secret.h"
 #include "core/wiped_frees.h"
 #include "daemon/confine.h"
 #include "daemon/courier_process.h"
 #include "daemon/intake_process.h"
 #include "daemon/link.h"
+#include "daemon/sealed_text.h"
 #include "daemon/translate.h"
 
 namespace postrider::daemon {
 namespace {
+
+/// What main.cf may hold passwords in: `inline:` and `static:` tables.
+constexpr std::string_view kPasswordMaps = "smtp_sasl_password_maps";
 
 std::string describe(int status) {
     if (WIFSIGNALED(status)) return fmt::format("killed by signal {}", WTERMSIG(status));
@@ -81,7 +87,14 @@ Result<void> Master::prepare() {
     auto drops = DropBox::open(setup_.layout.maildrop(), log_);
     if (!drops) return Unexpected(std::move(drops).error());
     drops_.emplace(std::move(drops).value());
-    watch_tables();
+    {
+        const WipedFrees wiped;
+        auto passwords = seal_text(setup_.config.text(kPasswordMaps));
+        if (!passwords) return Unexpected(std::move(passwords).error());
+        password_maps_ = std::move(passwords).value();
+        watch_tables();
+        setup_.config.forget(kPasswordMaps);
+    }
     alerts_.set_program(setup_.config.text("alert_command"));
     return {};
 }
@@ -93,8 +106,6 @@ void Master::start_intake() {
     std::vector<int> keep{doors_.submit.get()};
     for (const UniqueFd& door : doors_.smtp) keep.push_back(door.get());
     auto started = start_worker("intake", now(), keep, [this](UniqueFd link) {
-        // What strangers may take over must not know the passwords that main.cf itself may hold.
-        setup_.config.forget("smtp_sasl_password_maps");
         return run_intake(setup_, doors_, std::move(link), state_ == State::Starting);
     });
     if (!started) {
@@ -108,7 +119,13 @@ void Master::start_intake() {
 
 void Master::start_courier() {
     courier_restart_.at.reset();
-    auto started = start_worker("courier", now(), {doors_.control.get()}, [this](UniqueFd link) {
+    const std::vector<int> keep{doors_.control.get(), password_maps_.get()};
+    auto started = start_worker("courier", now(), keep, [this](UniqueFd link) {
+        // It alone must know the passwords, and there in its configuration alone.
+        auto maps = read_sealed_text(std::exchange(password_maps_, {}).get());
+        if (!maps) throw std::runtime_error(maps.error().message);
+        setup_.config.remember(kPasswordMaps, *maps);
+        wipe(*maps);
         return run_courier(setup_, doors_, std::move(link), state_ == State::Starting);
     });
     if (!started) {
@@ -357,11 +374,18 @@ void Master::reload() {
         log_.error("reload -- the old configuration stays in use: " + answers.error().message);
         return;
     }
+    auto passwords = seal_text(config->text(kPasswordMaps));
+    if (!passwords) {
+        log_.error("reload -- the old configuration stays in use: " + passwords.error().message);
+        return;
+    }
     for (const std::string& warning : config->warnings()) log_.warning(warning);
     setup_.config = std::move(config).value();
     log_.info(fmt::format("reload -- version {}, configuration {}", POSTRIDER_VERSION,
                           setup_.config.text("config_directory")));
+    password_maps_ = std::move(passwords).value();
     watch_tables();
+    setup_.config.forget(kPasswordMaps);
     alerts_.set_program(setup_.config.text("alert_command"));
     await_idleness();
     begin_generation();

@@ -6,6 +6,7 @@ import base64
 import os
 import pathlib
 import pwd
+import signal
 import subprocess
 import sys
 import urllib.parse
@@ -88,20 +89,36 @@ def only_the_table_remembers_the_password_after_a_login():
         assert b"corp.example" in writable_memory(processes(world)["courier"])
 
 
-def a_password_within_main_cf_is_not_in_the_intake():
+def a_password_within_main_cf_is_in_the_courier_alone():
+    """Couriers come and go; who starts them hands on what it has not in its memory."""
     need_root()
     password = "wpf-canary-within-main-cf"
-    for table in ("static:{user}:{password}", "inline:{{ {{ {hop} = {user}:{password} }} }}"):
+    for settings in ("smtp_sasl_password_maps = static:{user}:{password}",
+                     "smtp_sasl_password_maps = inline:{{ {{ {hop} = {user}:{password} }} }}",
+                     "my_word = {password}\nmy_login = {user}:$my_word\nsmtp_sasl_password_maps = static:$my_login"):
         with World(password="unused", smarthost_options=["--users", f"{USER}:{password}"]) as world:
-            world.extra = "smtp_sasl_password_maps = " + table.format(user=USER, password=password, hop=world.relayhost) + "\n"
+            world.extra = settings.format(user=USER, password=password, hop=world.relayhost) + "\n"
             world.write_config()
             world.start()
-            world.sendmail(["-f", "ann@there.example", "bob@corp.example"], LETTER)
-            world.arrived(1)
-            assert not holds(writable_memory(processes(world)["intake"]), password), table
+
+            def only_the_courier_knows_it(sent):
+                world.sendmail(["-f", "ann@there.example", "bob@corp.example"], LETTER)
+                world.arrived(sent)
+                found = processes(world)
+                for name in ("master", "intake"):
+                    assert not holds(writable_memory(found[name]), password), (name, sent, settings)
+                # The control: the courier needs it.
+                assert holds(writable_memory(found["courier"]), password), settings
+                return found["courier"]
+
+            courier = only_the_courier_knows_it(1)
+            os.kill(courier, signal.SIGKILL)
+            world.wait_log("process courier pid .* killed by signal 9")
+            courier = only_the_courier_knows_it(2)
+            world.command("postrider", "reload")
+            wait_until(lambda: processes(world)["courier"] != courier, "a new courier", log=world.log)
+            only_the_courier_knows_it(3)
             assert not holds(world.log().encode(), password)
-            # The control: the courier needs it.
-            assert holds(writable_memory(processes(world)["courier"]), password), table
 
 
 def a_changed_password_serves_and_the_old_one_is_forgotten():
@@ -165,5 +182,5 @@ def a_credential_of_the_service_manager_is_a_password_file():
 
 if __name__ == "__main__":
     main(the_password_is_nowhere_it_does_not_belong, only_the_table_remembers_the_password_after_a_login,
-         a_password_within_main_cf_is_not_in_the_intake, a_changed_password_serves_and_the_old_one_is_forgotten,
+         a_password_within_main_cf_is_in_the_courier_alone, a_changed_password_serves_and_the_old_one_is_forgotten,
          the_owner_of_the_queue_cannot_look_into_the_courier, a_credential_of_the_service_manager_is_a_password_file)

@@ -79,10 +79,10 @@ def installed(system):
     return said
 
 
-def send(system, *subjects):
+def send(system, *subjects, more=""):
     for subject in subjects:
         system.run("sendmail", "-f", "ann@desk.example", "bob@corp.example",
-                   input=LETTER.format(subject))
+                   input=LETTER.format(subject) + more)
 
 
 def subjects(mails):
@@ -161,7 +161,9 @@ def an_upgrade_keeps_the_queue():
     """P13, as far as there is one format of the store: the mail of one version is the next one's."""
     with Debian(packages()) as system:
         installed(system)
-        send(system, "one", "two", "three")
+        send(system, "one", "two")
+        large = "It lies in a file beside the database.\n" * 20000
+        send(system, "three", more=large)
         wait_until(lambda: system.run("mailq").count("bob@corp.example") == 3, "three in the queue")
         before = system.run("cat", f"{QUEUE}/pid/master.pid")
         configuration = system.read("etc/postrider/main.cf")
@@ -177,13 +179,16 @@ def an_upgrade_keeps_the_queue():
         assert subjects(system.arrived(3)) == ["one", "three", "two"]
         wait_until(lambda: "is empty" in system.run("mailq"), "an empty queue", log=system.log)
         assert len(system.mails()) == 3
+        assert [mail for mail in system.mails() if mail.content.endswith(large.encode().replace(b"\n", b"\r\n"))], \
+            "the large one is not what it was"
 
 
 def removal_keeps_mail_and_purging_says_that_it_goes():
     with Debian(packages()) as system:
         before = files(system)
         installed(system)
-        send(system, "one", "two")
+        send(system, "one")
+        send(system, "two", more="It lies in a file beside the database.\n" * 20000)
         wait_until(lambda: system.run("mailq").count("bob@corp.example") == 2, "two in the queue")
         said = system.run("apt-get", "remove", "-y", "postrider")
         assert "2 messages wait" in said, said

@@ -68,6 +68,8 @@ def fails_once(kind, error, counts):
             call.heal()
             ledger.disturbance()
             next_is_fine(ledger, f"{kind} {after}")
+        # What was being sent at three kills is on hold, as it must be.
+        world.command("postsuper", "-c", world.config, "-H", "ALL")
         figures = ledger.settle()
         assert struck >= len(counts) / 3, (struck, "the fault seldom struck")
         if kind == "write" and len(counts) > 20:

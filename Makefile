@@ -35,7 +35,7 @@ sanitize: dependencies
 simulate: dependencies
 	@SEEDS=$(or $(SEEDS),1000) FIRST=$(or $(FIRST),1) JOBS=$(JOBS) tests/run simulation
 
-## reliability: kill, cut the power, fill the disk, fail each call: long forms, about an hour, as root
+## reliability: kill, cut the power, fill the disk, fail each call: long forms, half an hour, as root
 reliability: dependencies
 	@tests/run reliability
 ## fuzz: every parser, with clang's libFuzzer; SECONDS=60 each, TARGETS="..." for some of them

@@ -17,8 +17,8 @@
 
 #include <fmt/format.h>
 
+#include "core/checksum.h"
 #include "core/log_targets.h"
-#include "queue/checksum.h"
 #include "queue/spool.h"
 
 namespace {
@@ -59,7 +59,7 @@ queue::NewMessage message_of(std::uint64_t number, WallTime now, std::string_vie
     message.client = "localhost[127.0.0.1]";
     message.size = content.size();
     message.content_length = content.size();
-    queue::Checksum checksum;
+    Checksum checksum;
     checksum.add(content);
     message.checksum = checksum.value();
     message.longest_line = 70;

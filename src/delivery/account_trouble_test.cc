@@ -4,9 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/checksum.h"
 #include "delivery/courier.h"
 #include "delivery/testing/answering_channel.h"
-#include "queue/checksum.h"
 #include "queue/sqlite_spool.h"
 
 namespace postrider::delivery {
@@ -97,7 +97,7 @@ protected:
             message.size = content.size();
             message.content_length = content.size();
             message.header_length = 14;
-            queue::Checksum checksum;
+            Checksum checksum;
             checksum.add(content);
             message.checksum = checksum.value();
             ASSERT_TRUE(spool->commit(message, 0, content));

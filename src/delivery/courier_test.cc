@@ -7,8 +7,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/checksum.h"
 #include "delivery/testing/answering_channel.h"
-#include "queue/checksum.h"
 
 namespace postrider::delivery {
 namespace {
@@ -92,7 +92,7 @@ protected:
         message.size = content.size();
         message.content_length = content.size();
         message.header_length = 14;
-        queue::Checksum checksum;
+        Checksum checksum;
         checksum.add(content);
         message.checksum = checksum.value();
         ASSERT_TRUE(spool->begin());

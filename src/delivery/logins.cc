@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/checksum.h"
 #include "delivery/handshake.h"
-#include "queue/checksum.h"
 
 namespace postrider::delivery {
 
@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 constexpr auto kPatience = 120s;
 
 std::int32_t mark_of(const Login& login) {
-    queue::Checksum checksum;
+    Checksum checksum;
     checksum.add(login.user);
     checksum.add(std::string_view("\n", 1));
     checksum.add(login.password.reveal());

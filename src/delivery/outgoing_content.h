@@ -4,10 +4,10 @@
 #include <cstdint>
 #include <string>
 
+#include "core/checksum.h"
 #include "core/result.h"
 #include "message/outgoing.h"
 #include "net/stream.h"
-#include "queue/checksum.h"
 #include "queue/message.h"
 
 namespace postrider::delivery {
@@ -43,7 +43,7 @@ private:
     ContentSource& source_;
     const queue::Lease& lease_;
     message::OutgoingEncoder encoder_;
-    queue::Checksum checksum_;
+    Checksum checksum_;
     std::uint32_t next_ = 0;
     std::uint64_t read_ = 0;
     std::string outgoing_;

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "queue/checksum.h"
+#include "core/checksum.h"
 
 namespace postrider::delivery {
 
@@ -24,7 +24,7 @@ queue::OwnMessage for_queue(const queue::Lease& lease, const queue::Ticket& tick
     own.message.client = "local";
     own.message.size = written.size;
     own.message.content_length = written.content.size();
-    queue::Checksum checksum;
+    Checksum checksum;
     checksum.add(written.content);
     own.message.checksum = checksum.value();
     own.message.header_length = written.header_length;

@@ -7,7 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "queue/checksum.h"
+#include "core/checksum.h"
 
 namespace postrider::delivery {
 namespace {
@@ -65,7 +65,7 @@ protected:
         lease.size = content.size();
         lease.content_length = content.size();
         lease.longest_line = 20;
-        queue::Checksum checksum;
+        Checksum checksum;
         checksum.add(content);
         lease.checksum = checksum.value();
         add("bob");

@@ -3,11 +3,10 @@
 #include <algorithm>
 #include <random>
 
-#include <zlib.h>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/checksum.h"
 #include "message/cleanup_fixture.h"
 
 namespace postrider::message {
@@ -385,9 +384,9 @@ TEST(Cleanup, TellsTheQueueWhatItStored) {
                                            std::string(3000, 'x') + "\n");
     const Accepted& accepted = *cleaned.accepted();
     EXPECT_EQ(accepted.content_length, cleaned.raw.size());
-    EXPECT_EQ(accepted.checksum,
-              ::crc32(0, reinterpret_cast<const unsigned char*>(cleaned.raw.data()),
-                      static_cast<unsigned>(cleaned.raw.size())));
+    Checksum checksum;
+    checksum.add(cleaned.raw);
+    EXPECT_EQ(accepted.checksum, checksum.value());
     EXPECT_EQ(accepted.header_length, cleaned.raw.find("\r\n\r\n") + 4);
     EXPECT_EQ(accepted.longest_line, 3000U);
     EXPECT_TRUE(accepted.has_8bit);

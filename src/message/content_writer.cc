@@ -4,8 +4,6 @@
 #include <cstring>
 #include <utility>
 
-#include <zlib.h>
-
 namespace postrider::message {
 namespace {
 
@@ -67,7 +65,7 @@ void ContentWriter::stop() {
 
 std::uint32_t ContentWriter::checksum() {
     digest();
-    return checksum_;
+    return checksum_.value();
 }
 
 bool ContentWriter::has_8bit() {
@@ -80,8 +78,7 @@ bool ContentWriter::has_8bit() {
 void ContentWriter::digest() {
     const std::string_view fresh = std::string_view(buffer_).substr(digested_);
     if (fresh.empty()) return;
-    checksum_ = static_cast<std::uint32_t>(
-        ::crc32_z(checksum_, reinterpret_cast<const unsigned char*>(fresh.data()), fresh.size()));
+    checksum_.add(fresh);
     has_8bit_ = has_8bit_ || any_8bit(fresh);
     digested_ = buffer_.size();
 }

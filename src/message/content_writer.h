@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/checksum.h"
+
 namespace postrider::message {
 
 /// Text that an operator wrote in a table, as one line: it may have come with the line ends of
@@ -36,7 +38,7 @@ public:
     std::uint64_t size() const { return size_; }
     std::uint64_t length() const { return length_; }
     std::size_t longest_line() const { return longest_line_; }
-    /// CRC-32 (zlib) of all that was written.
+    /// Of all that was written.
     std::uint32_t checksum();
     bool has_8bit();
 
@@ -50,7 +52,7 @@ private:
     std::uint64_t length_ = 0;
     std::size_t line_length_ = 0;
     std::size_t longest_line_ = 0;
-    std::uint32_t checksum_ = 0;
+    Checksum checksum_;
     bool has_8bit_ = false;
     bool stopped_ = false;
 };

@@ -68,7 +68,7 @@ struct Report {
     std::uint64_t size = 0;           ///< As Postfix counts it.
     std::uint32_t header_length = 0;  ///< Up to and including the empty line.
     std::uint32_t longest_line = 0;   ///< Bytes without CRLF.
-    std::uint32_t checksum = 0;       ///< CRC-32 (zlib) of the content.
+    std::uint32_t checksum = 0;       ///< Checksum of the content.
     bool has_8bit = false;
 };
 

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "queue/checksum.h"
+#include "core/checksum.h"
 #include "queue/schema.h"
 
 namespace postrider::queue {

@@ -38,7 +38,7 @@ struct NewMessage {
     std::string client;      ///< `localhost[127.0.0.1]` or `local`, for header_checks at delivery.
     std::uint64_t size = 0;  ///< As Postfix counts it for `size=` and SIZE= (spec: logs).
     std::uint64_t content_length = 0;  ///< Stored bytes.
-    std::uint32_t checksum = 0;        ///< CRC-32 (zlib) of the stored bytes.
+    std::uint32_t checksum = 0;        ///< Checksum of the stored bytes.
     std::uint32_t header_length = 0;   ///< Stored bytes up to and including the empty line.
     std::uint32_t longest_line = 0;    ///< Bytes without CRLF.
     bool has_8bit = false;             ///< Any byte above 0x7f in the content.

@@ -3,7 +3,7 @@
 #include <string>
 #include <utility>
 
-#include "queue/checksum.h"
+#include "core/checksum.h"
 
 namespace postrider::queue {
 namespace {

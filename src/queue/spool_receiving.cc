@@ -1,7 +1,7 @@
 // How messages come into the spool.
 #include <string>
 
-#include "queue/checksum.h"
+#include "core/checksum.h"
 #include "queue/inbox.h"
 #include "queue/sqlite_spool.h"
 #include "queue/store_files.h"

@@ -3,9 +3,9 @@
 #include <set>
 #include <string>
 
+#include "core/checksum.h"
 #include "fuzz.h"
 #include "message/cleanup_fixture.h"
-#include "queue/checksum.h"
 
 using namespace postrider;
 
@@ -27,7 +27,7 @@ std::multiset<std::string> field_names(std::string_view content) {
 
 void check_facts(const message::Accepted& accepted, std::string_view content) {
     fuzz::require(accepted.content_length == content.size(), "length");
-    queue::Checksum checksum;
+    Checksum checksum;
     checksum.add(content);
     fuzz::require(accepted.checksum == checksum.value(), "checksum");
     fuzz::require(accepted.has_8bit == !is_ascii(content), "8-bit");

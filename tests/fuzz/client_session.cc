@@ -10,12 +10,12 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include "core/checksum.h"
 #include "delivery/handshake.h"
 #include "delivery/transaction.h"
 #include "fuzz.h"
 #include "net/event.h"
 #include "net/until.h"
-#include "queue/checksum.h"
 
 using namespace postrider;
 
@@ -75,7 +75,7 @@ queue::Lease lease() {
     lease.envelope.reverse_path = mail::Address("ann", "desk.example");
     lease.size = lease.content_length = Content::text().size();
     lease.longest_line = 20;
-    queue::Checksum checksum;
+    Checksum checksum;
     checksum.add(Content::text());
     lease.checksum = checksum.value();
     for (const char* name : {"bob", "eve"}) {

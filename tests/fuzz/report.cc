@@ -6,8 +6,8 @@
 #include <string>
 
 #include "core/ascii.h"
+#include "core/checksum.h"
 #include "fuzz.h"
-#include "queue/checksum.h"
 
 using namespace postrider;
 
@@ -118,7 +118,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     fuzz::require(fuzz::is_canonical(content), "canonical");
     fuzz::require(content.substr(report.header_length - 4, 4) == "\r\n\r\n", "a header section");
     fuzz::require(content.size() <= 8 * size + 16384, "it does not inflate");
-    queue::Checksum checksum;
+    Checksum checksum;
     checksum.add(content);
     fuzz::require(report.checksum == checksum.value(), "checksum");
     fuzz::require(report.has_8bit == !is_ascii(content), "8-bit");

@@ -8,8 +8,8 @@
 #include <iterator>
 #include <string>
 
+#include "core/checksum.h"
 #include "fuzz.h"
-#include "queue/checksum.h"
 #include "queue/spool.h"
 #include "queue/testing/samples.h"
 
@@ -72,7 +72,7 @@ void check_lease(queue::Spool& spool, const queue::Lease& lease) {
         if (!bytes || bytes->empty()) break;
         text += *bytes;
     }
-    queue::Checksum checksum;
+    Checksum checksum;
     checksum.add(text);
     if (text.size() != lease.content_length || checksum.value() != lease.checksum) return;
     bool known = false;

@@ -19,6 +19,7 @@ DOORS = {
     r"gsasl\.h": {"sasl"},
     r"ares\.h": {"net"},
     r"seccomp\.h": {"daemon"},
+    r"libdeflate\.h": {"core"},
     r"boost/asio": {"net", "queue", "tls", "intake", "delivery", "control", "daemon"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)', re.M)

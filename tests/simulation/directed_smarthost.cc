@@ -6,8 +6,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "core/checksum.h"
 #include "machine.h"
-#include "queue/checksum.h"
 #include "talk.h"
 
 namespace postrider::simulation {
@@ -234,7 +234,7 @@ void CourierWorld::submit(const std::vector<Letter>& letters) {
         message.size = message.content_length = letter.content.size();
         message.header_length = static_cast<std::uint32_t>(letter.content.find("\r\n\r\n") + 2);
         message.longest_line = 70;
-        queue::Checksum checksum;
+        Checksum checksum;
         checksum.add(letter.content);
         message.checksum = checksum.value();
         auto kept = co_await self.queue_->commit(std::move(message), 0, std::move(letter.content));

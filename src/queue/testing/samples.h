@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "core/checksum.h"
 #include "core/clock.h"
-#include "queue/checksum.h"
 #include "queue/message.h"
 
 namespace postrider::queue::testing {

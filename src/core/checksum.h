@@ -4,10 +4,9 @@
 #include <cstdint>
 #include <string_view>
 
-namespace postrider::queue {
+namespace postrider {
 
-/// CRC-32 as in zlib, over pieces as they pass. Whoever streams a message out compares it with the
-/// lease's before the final dot (R13).
+/// CRC-32 as in zip files and Ethernet (ISO 3309), over pieces as they pass.
 class Checksum {
 public:
     void add(std::string_view bytes);
@@ -17,4 +16,4 @@ private:
     std::uint32_t value_ = 0;
 };
 
-}  // namespace postrider::queue
+}  // namespace postrider

@@ -54,9 +54,10 @@ std::string joined_by_question_mark(const smtp::Reply& reply) {
     return text;
 }
 
-Reach reach_of_refusal(Stage stage, const smtp::Reply& reply) {
-    // RFC 5321 3.8: the server closes after 421, whatever it was asked.
-    if (reply.code == 421) return Reach::Destination;
+Reach reach_of_refusal(Stage stage, const smtp::Reply& reply, KnownAnswer::Meaning meaning) {
+    // RFC 5321 3.8: the server closes after 421, whatever it was asked. Where a row says that the
+    // refusal is about this mail, only the connection is lost by it.
+    if (reply.code == 421 && meaning != KnownAnswer::Meaning::Defer) return Reach::Destination;
     return stage == Stage::Rcpt ? Reach::Recipient : Reach::Message;
 }
 
@@ -83,7 +84,7 @@ queue::Trouble trouble_of(KnownAnswer::Meaning meaning, queue::Trouble otherwise
 Verdict refused_in_transaction(Stage stage, const smtp::Reply& reply, const Peer& peer,
                                KnownAnswer::Meaning meaning) {
     const EnhancedStatus status = reply.status_or_generic();
-    const Reach reach = reach_of_refusal(stage, reply);
+    const Reach reach = reach_of_refusal(stage, reply, meaning);
     if (!reply.is_transient() && !reply.is_permanent()) {
         // A success where none can be, or a code of no class: who is out of step must not decide
         // about mail. Postfix bounces here; doubt means deferred.

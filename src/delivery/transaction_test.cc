@@ -280,5 +280,22 @@ TEST_F(TransactionTest, StopsAt421AndBlamesTheDestination) {
     EXPECT_FALSE(outcomes.reusable);
 }
 
+// What an operator has said of an answer counts more than its code; the connection is lost all the
+// same.
+TEST_F(TransactionTest, A421ThatARowCallsThisMailsAffairBlamesNobodyElse) {
+    auto rows = KnownAnswers::parse("mine", "any 421 * defer /greylisted/");
+    ASSERT_TRUE(rows);
+    options.known_answers = std::make_shared<const KnownAnswers>(*std::move(rows));
+
+    const auto outcomes = run({smtp::Reply(421, "4.7.1 greylisted")});
+
+    EXPECT_EQ(of(outcomes, 1).kind, Kind::Deferred);
+    EXPECT_EQ(outcomes.trouble.reach, Reach::Message);
+    EXPECT_FALSE(outcomes.reusable);
+
+    const auto others = run({smtp::Reply(421, "4.3.2 shutting down")});
+    EXPECT_EQ(others.trouble.reach, Reach::Destination);
+}
+
 }  // namespace
 }  // namespace postrider::delivery

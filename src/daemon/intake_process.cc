@@ -41,7 +41,8 @@ public:
           dialogue_(dialogue_options(config, cleanup_.rewrite, log.named("smtpd"))),
           session_(smtpd_session_options(config)),
           submission_(submission_options(config, log.named("pickup"))),
-          services_{dialogue_, session_, cleanup_, inbox_, timers_, log_},
+          rates_(rate_options(config, log.named("smtpd"))),
+          services_{dialogue_, session_, cleanup_, inbox_, timers_, log_, &rates_},
           server_(context_.get_executor(), services_, submission_,
                   server_options(config, log.named("smtpd"))),
           tasks_(context_.get_executor(), log) {}
@@ -116,6 +117,7 @@ private:
     intake::DialogueOptions dialogue_;
     intake::SessionOptions session_;
     intake::SubmissionOptions submission_;
+    intake::ClientRates rates_;
     intake::Services services_;
     intake::SmtpServer server_;
     net::TaskGroup tasks_;

@@ -41,6 +41,7 @@ intake::DialogueOptions dialogue_options(const config::Config&,
                                          const message::RewriteOptions& rewrite, const Log&);
 intake::SessionOptions smtpd_session_options(const config::Config&);
 intake::ServerOptions server_options(const config::Config&, const Log&);
+intake::RateOptions rate_options(const config::Config&, const Log&);
 intake::SubmissionOptions submission_options(const config::Config&, const Log&);
 
 /// Whether relayhost names somebody: the certificate of a host without a name says nothing.

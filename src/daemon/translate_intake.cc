@@ -37,6 +37,15 @@ std::function<intake::RecipientClass(const mail::Address&)> recipient_classes(
     };
 }
 
+std::function<bool(const std::string&)> clients_in(const config::Config& config,
+                                                   std::string_view parameter, const Log& log) {
+    auto clients = std::make_shared<table::MatchList>(open_match_list(config, parameter, log));
+    return [clients](const std::string& address) {
+        const auto match = clients->matches_address(address);
+        return match && *match;
+    };
+}
+
 /// Every session takes a descriptor, and there may be fewer than we would like.
 void fit_descriptors(intake::ServerOptions& options) {
     constexpr rlim_t ours = 32;  // The log, the doors, the channel, a reserve.
@@ -93,11 +102,18 @@ intake::ServerOptions server_options(const config::Config& config, const Log& lo
     options.client_session_limit = size(config, "smtpd_client_connection_count_limit");
     options.min_data_rate = static_cast<std::uint64_t>(config.integer("smtpd_min_data_rate"));
     fit_descriptors(options);
-    auto networks = std::make_shared<table::MatchList>(open_match_list(config, "mynetworks", log));
-    options.is_trusted = [networks](const std::string& address) {
-        const auto match = networks->matches_address(address);
-        return match && *match;
-    };
+    options.is_trusted = clients_in(config, "mynetworks", log);
+    options.is_exempt = clients_in(config, "smtpd_client_event_limit_exceptions", log);
+    return options;
+}
+
+intake::RateOptions rate_options(const config::Config& config, const Log& log) {
+    intake::RateOptions options;
+    options.limits = {size(config, "smtpd_client_connection_rate_limit"),
+                      size(config, "smtpd_client_message_rate_limit"),
+                      size(config, "smtpd_client_recipient_rate_limit")};
+    options.time_unit = config.time("anvil_rate_time_unit");
+    options.is_exempt = clients_in(config, "smtpd_client_event_limit_exceptions", log);
     return options;
 }
 

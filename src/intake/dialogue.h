@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "core/result.h"
 #include "intake/client.h"
+#include "intake/client_rates.h"
 #include "intake/command_counts.h"
 #include "mail/envelope.h"
 #include "mail/queue_id.h"
@@ -82,6 +83,9 @@ public:
     /// All must outlive it, but the client, which is copied.
     Dialogue(const DialogueOptions& options, Client client, const Log& log);
 
+    /// Asked at each MAIL and RCPT: how many of them were too many, or 0 (ClientRates::excess()).
+    void limit_by(std::function<std::size_t(RateEvent)> excess) { excess_ = std::move(excess); }
+
     smtp::Reply greeting() const;
     /// The client spoke before the greeting: send this, close.
     smtp::Reply early_talker();
@@ -144,6 +148,7 @@ private:
 
     Turn skip(const smtp::BdatCommand& chunk, smtp::Reply reply);
     Turn refuse(smtp::Verb verb, const smtp::Fault& fault, std::string_view argument);
+    smtp::Reply check_rate(RateEvent event);
     smtp::Reply check_size(std::uint64_t size, const mail::Address& reverse_path);
     smtp::Reply check_recipient(const mail::Address& address);
     void store_recipient();
@@ -156,6 +161,7 @@ private:
     const DialogueOptions& options_;
     Client client_;
     const Log& log_;
+    std::function<std::size_t(RateEvent)> excess_;
 
     std::string helo_;
     bool esmtp_ = false;

@@ -20,6 +20,8 @@ Turn Dialogue::mail(std::string_view argument) {
     if (in_transaction_) return turn(503, "5.5.1 Error: nested MAIL command");
     if (chunking_ != Chunking::None) return turn(503, "5.5.1 Error: MAIL after BDAT");
 
+    if (Reply refusal = check_rate(RateEvent::Message); refusal.code != 0)
+        return turn(std::move(refusal));
     auto parsed = smtp::parse_mail(argument, options_.path);
     if (const auto* fault = std::get_if<Fault>(&parsed))
         return refuse(Verb::Mail, *fault, argument);
@@ -44,6 +46,18 @@ Turn Dialogue::mail(std::string_view argument) {
     return turn(250, "2.1.0 Ok");
 }
 
+/// A reply without a code means yes. The words and those of the log are Postfix's.
+Reply Dialogue::check_rate(RateEvent event) {
+    const std::size_t excess = excess_ ? excess_(event) : 0;
+    if (excess == 0) return {};
+    const bool message = event == RateEvent::Message;
+    log_.warning(std::string(message ? "Message delivery request" : "Recipient address") +
+                 " rate limit exceeded: " + std::to_string(excess) + " from " + client_.label() +
+                 " for service smtp");
+    return Reply(450, std::string("4.7.1 Error: too ") +
+                          (message ? "much mail" : "many recipients") + " from " + client_.address);
+}
+
 Reply Dialogue::check_size(std::uint64_t size, const mail::Address& reverse_path) {
     if (options_.message_size_limit == 0 || size <= options_.message_size_limit) return {};
     Reply reply(552, "5.3.4 Message size exceeds fixed limit");
@@ -55,6 +69,8 @@ Turn Dialogue::rcpt(std::string_view argument) {
     if (!in_transaction_) return turn(503, "5.5.1 Error: need MAIL command");
     if (chunking_ != Chunking::None) return turn(503, "5.5.1 Error: RCPT after BDAT");
 
+    if (Reply refusal = check_rate(RateEvent::Recipient); refusal.code != 0)
+        return turn(std::move(refusal));
     auto parsed = smtp::parse_rcpt(argument, options_.path);
     if (const auto* fault = std::get_if<Fault>(&parsed))
         return refuse(Verb::Rcpt, *fault, argument);

@@ -88,13 +88,25 @@ net::Awaitable<void> SmtpServer::serve(std::unique_ptr<net::SocketStream> stream
     const bool trusted = options_.is_trusted ? options_.is_trusted(address)
                                              : network_client(address, false).name == "localhost";
     std::string key = peer ? "uid:" + std::to_string(uid) : address;
-    // As smtpd_client_event_limit_exceptions has it, mynetworks is bound by the total alone.
-    const std::size_t limit = peer      ? options_.uid_session_limit
-                              : trusted ? 0
-                                        : options_.client_session_limit;
+    const bool exempt = options_.is_exempt ? options_.is_exempt(address) : trusted;
+    const std::size_t limit = peer     ? options_.uid_session_limit
+                              : exempt ? 0
+                                       : options_.client_session_limit;
     if (limit != 0 && slots(door).count_of(key) >= limit) {
         co_await turn_away(*stream, address, door);
         co_return;
+    }
+    if (door == Door::Smtp && !peer && services_.rates != nullptr) {
+        const Client client = network_client(address, trusted);
+        const std::size_t excess =
+            services_.rates->excess(RateEvent::Connection, client.address, services_.timers.now());
+        if (excess > 0) {
+            log_.warning("Connection rate limit exceeded: " + std::to_string(excess) + " from " +
+                         client.label() + " for service smtp");
+            const std::string reply = too_many_connections("4.7.0", client.address);
+            co_await say_and_close(*stream, reply);
+            co_return;
+        }
     }
     Slot slot(slots(door), std::move(key));
     if (door == Door::Submit) {
@@ -110,15 +122,25 @@ net::Awaitable<void> SmtpServer::serve(std::unique_ptr<net::SocketStream> stream
 
 net::Awaitable<void> SmtpServer::turn_away(net::SocketStream& stream, const std::string& address,
                                            Door door) {
-    std::string bytes;
+    const std::string who = address.empty() ? "local" : address;
     if (door == Door::Submit) {
-        bytes = encode_answer(busy_answer());
-    } else {
-        const std::string who = address.empty() ? "local" : address;
-        log_.warning("connection limit exceeded: " + who);
-        bytes = smtp::wire(smtp::Reply(421, "4.3.2 " + services_.dialogue.myhostname +
-                                                " Error: too many connections from " + who));
+        const std::string busy = encode_answer(busy_answer());
+        co_await say_and_close(stream, busy);
+        co_return;
     }
+    log_.warning("connection limit exceeded: " + who);
+    const std::string reply = too_many_connections("4.3.2", who);
+    co_await say_and_close(stream, reply);
+}
+
+std::string SmtpServer::too_many_connections(std::string_view status,
+                                             const std::string& who) const {
+    return smtp::wire(smtp::Reply(421, std::string(status) + " " + services_.dialogue.myhostname +
+                                           " Error: too many connections from " + who));
+}
+
+net::Awaitable<void> SmtpServer::say_and_close(net::SocketStream& stream,
+                                               const std::string& bytes) {
     // An empty socket takes so little at once.
     (void)co_await net::write(stream, bytes, services_.timers.now());
     stream.close();

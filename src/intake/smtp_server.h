@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -29,6 +30,8 @@ struct ServerOptions {
     std::uint64_t min_data_rate = 500;
     /// Whether the address, without brackets, is in mynetworks. Empty: loopback is.
     std::function<bool(const std::string& address)> is_trusted;
+    /// And in smtpd_client_event_limit_exceptions. Empty: as is_trusted.
+    std::function<bool(const std::string& address)> is_exempt;
 };
 
 /// Owns the listeners and the sessions. When all places are taken, the client that lags most makes
@@ -69,6 +72,8 @@ private:
     net::Awaitable<void> serve(std::unique_ptr<net::SocketStream> stream, Door door);
     net::Awaitable<void> turn_away(net::SocketStream& stream, const std::string& address,
                                    Door door);
+    std::string too_many_connections(std::string_view status, const std::string& who) const;
+    net::Awaitable<void> say_and_close(net::SocketStream& stream, const std::string& bytes);
     Slots& slots(Door door) { return door == Door::Submit ? submissions_ : sessions_; }
 
     const Services& services_;

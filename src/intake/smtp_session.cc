@@ -27,6 +27,10 @@ SmtpSession::SmtpSession(net::Stream& stream, Client client, const Services& ser
       dialogue_(services.dialogue, std::move(client), log_),
       input_(stream, services.timers, slot) {
     slot_.on_farewell([this](Farewell farewell) { heed(farewell); });
+    if (services_.rates == nullptr || dialogue_.client().stand_alone) return;
+    dialogue_.limit_by([this](RateEvent event) {
+        return services_.rates->excess(event, dialogue_.client().address, services_.timers.now());
+    });
 }
 
 SmtpSession::~SmtpSession() {

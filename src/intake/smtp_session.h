@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "core/result.h"
 #include "intake/client.h"
+#include "intake/client_rates.h"
 #include "intake/dialogue.h"
 #include "intake/incoming_message.h"
 #include "intake/input_buffer.h"
@@ -38,6 +39,7 @@ struct Services {
     queue::Inbox& inbox;
     net::Timers& timers;
     const Log& log;  ///< Any program name; smtpd, cleanup and pickup are taken from it.
+    ClientRates* rates = nullptr;  ///< None: no limits.
 };
 
 /// Speaks with one client until it leaves, or is made to. Replies to pipelined commands go out in

@@ -143,6 +143,7 @@ struct World {
     Client client = network_client("127.0.0.1", true);
     bool talked_early = false;
     std::size_t packet_size = 64 * 1024;
+    std::optional<ClientRates> rates;
     Services services{dialogue, session, cleanup, inbox, timers, log};
     Slot slot;
 
@@ -158,6 +159,13 @@ struct World {
             return address.local_part == "nosuch" ? RecipientClass::UnknownLocal
                                                   : RecipientClass::Local;
         };
+    }
+
+    void limit(RateEvent event, std::size_t count) {
+        RateOptions options;
+        options.limits[static_cast<std::size_t>(event)] = count;
+        rates.emplace(options);
+        services.rates = &*rates;
     }
 
     void configure(const std::string& name, const std::string& value) {
@@ -182,6 +190,10 @@ struct World {
             dialogue.message_size_limit = cleanup.message_size_limit = number;
         } else if (name == "smtpd_recipient_limit") {
             dialogue.smtpd_recipient_limit = number;
+        } else if (name == "smtpd_client_message_rate_limit") {
+            limit(RateEvent::Message, number);
+        } else if (name == "smtpd_client_recipient_rate_limit") {
+            limit(RateEvent::Recipient, number);
         } else if (name == "smtpd_hard_error_limit") {
             dialogue.smtpd_hard_error_limit = number;
         } else if (name == "smtpd_junk_command_limit") {

@@ -1,12 +1,15 @@
 #include "config/main_cf.h"
 
 #include <cerrno>
+#include <ctime>
 #include <unordered_map>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/ascii.h"
+#include "core/settled_file.h"
 #include "core/unique_fd.h"
 
 namespace postrider::config {
@@ -104,20 +107,35 @@ Result<MainCf> parse_main_cf(std::string_view text, const std::filesystem::path&
     return std::move(reader).result();
 }
 
-Result<std::string> read_text(const std::filesystem::path& file) {
-    const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd) {
-        Error error = system_error("open " + file.string(), errno);
-        if (error.code == ErrorCode::NotFound)
-            error.message += " (-c or MAIL_CONFIG names another directory)";
-        return Unexpected(std::move(error));
+namespace {
+
+/// Whoever writes longer is not waited for.
+constexpr int kWriterAttempts = 50;
+constexpr timespec kWriterPause{0, 20 * 1000 * 1000};
+
+/// Differs once a file has been written to.
+struct Version {
+    explicit Version(int fd) {
+        struct stat status {};
+        if (::fstat(fd, &status) != 0) return;
+        size = status.st_size;
+        modified = status.st_mtim;
     }
+    bool operator==(const Version& other) const {
+        return size == other.size && modified.tv_sec == other.modified.tv_sec &&
+               modified.tv_nsec == other.modified.tv_nsec;
+    }
+    off_t size = -1;
+    timespec modified{};
+};
+
+Result<std::string> read_to_end(int fd, const std::filesystem::path& file) {
     std::string text;
     constexpr std::size_t kPiece = 16 * 1024;
     for (;;) {
         const auto had = text.size();
         text.resize(had + kPiece);
-        const auto count = ::read(fd.get(), text.data() + had, kPiece);
+        const auto count = ::read(fd, text.data() + had, kPiece);
         if (count < 0 && errno == EINTR) {
             text.resize(had);
             continue;
@@ -129,6 +147,28 @@ Result<std::string> read_text(const std::filesystem::path& file) {
             return Unexpected(ErrorCode::Limit, file.string() + ": larger than " +
                                                     std::to_string(kMainCfSizeMax) + " bytes");
     }
+}
+
+}  // namespace
+
+/// An editor may write in place, and half of a configuration is one, too.
+Result<std::string> read_text(const std::filesystem::path& file) {
+    for (int attempt = 0; attempt < kWriterAttempts; ++attempt) {
+        const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+        if (!fd) {
+            Error error = system_error("open " + file.string(), errno);
+            if (error.code == ErrorCode::NotFound)
+                error.message += " (-c or MAIL_CONFIG names another directory)";
+            return Unexpected(std::move(error));
+        }
+        if (keep_writers_off(fd.get())) {
+            const Version before(fd.get());
+            auto text = read_to_end(fd.get(), file);
+            if (!text || Version(fd.get()) == before) return text;
+        }
+        ::nanosleep(&kWriterPause, nullptr);
+    }
+    return Unexpected(ErrorCode::Unavailable, file.string() + " is being written to");
 }
 
 Result<MainCf> read_main_cf(const std::filesystem::path& file) {

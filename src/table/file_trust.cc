@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/settled_file.h"
+
 namespace postrider::table {
 namespace {
 
@@ -40,6 +42,10 @@ Result<UniqueFd> open_source(const std::string& path, const OpenOptions& options
     UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
     if (!fd && errno == EACCES && options.opener) return options.opener(path);
     if (!fd) return Unexpected(system_error("open " + path, errno));
+    // Half a table is a table, too. The daemon sees the writer close it, and reads it then.
+    if (!keep_writers_off(fd.get())) {
+        return Unexpected(ErrorCode::Unavailable, path + " is being written to");
+    }
     return fd;
 }
 

@@ -20,8 +20,14 @@
 namespace postrider::daemon {
 namespace {
 
-// More is not held in memory; the rest is found by a later scan.
+// More is not held in memory; the rest is found by a later scan. What was refused counts by itself:
+// whoever fills the directory with rubbish must not hide other people's mail behind it.
 constexpr std::size_t kFilesMax = 10000;
+constexpr std::size_t kRefusedMax = 50000;
+// Of so many the log speaks one by one.
+constexpr std::size_t kToldMax = 1000;
+// From one part of a directory full of rubbish to the next.
+constexpr std::chrono::seconds kRestDelay{1};
 
 /// A message that its writer alone can read is opened by the keeper, if there is one.
 Result<intake::Drop> open_drop(int directory, const std::filesystem::path& maildrop,
@@ -36,6 +42,7 @@ Result<intake::Drop> open_drop(int directory, const std::filesystem::path& maild
     }
     intake::Drop drop;
     drop.uid = status.st_uid;
+    drop.inode = status.st_ino;
     drop.file = std::move(*file);
     return drop;
 }
@@ -67,15 +74,29 @@ void DropBox::rescan() {
         if (file.state == State::Refused) file.state = State::Waiting;
         file.not_before = MonotonicTime();
     }
+    refused_ = 0;
     scan_due_ = true;
 }
 
+void DropBox::refuse(File& file) {
+    file.state = State::Refused;
+    ++refused_;
+}
+
+/// What intake speaks of. Only what it was given: it must not choose names for us.
+DropBox::File* DropBox::handed_out(const std::string& name) {
+    const auto found = files_.find(name);
+    if (found == files_.end() || found->second.state != State::HandedOut) return nullptr;
+    return &found->second;
+}
+
 std::optional<DropBox::Dropped> DropBox::next(MonotonicTime now, pid_t holder) {
-    if (drain(watch_.get()) || scan_due_) scan();
-    const auto handed_out = std::count_if(files_.begin(), files_.end(), [](const auto& entry) {
+    const bool rest_is_due = more_ && files_.size() == refused_ && now >= rest_at_;
+    if (drain(watch_.get()) || scan_due_ || rest_is_due) scan();
+    const auto under_way = std::count_if(files_.begin(), files_.end(), [](const auto& entry) {
         return entry.second.state == State::HandedOut;
     });
-    if (static_cast<std::size_t>(handed_out) >= kHandedOutMax) return std::nullopt;
+    if (static_cast<std::size_t>(under_way) >= kHandedOutMax) return std::nullopt;
 
     for (auto entry = files_.begin(); entry != files_.end();) {
         const std::string& name = entry->first;
@@ -90,23 +111,30 @@ std::optional<DropBox::Dropped> DropBox::next(MonotonicTime now, pid_t holder) {
             continue;
         }
         if (!opened) {
-            log_.warning(opened.error().message);
+            tell(opened.error().message);
             if (opened.error().code == ErrorCode::Unavailable) {
                 file.not_before = now + kRetryDelay;  // Nobody has judged it.
             } else {
-                file.state = State::Refused;
+                refuse(file);
             }
             continue;
         }
         file.state = State::HandedOut;
         file.holder = holder;
+        file.inode = opened->inode;
         Dropped dropped;
         dropped.name = name;
         dropped.uid = opened->uid;
         dropped.file = std::move(opened->file);
         return dropped;
     }
+    rest_at_ = now + kRestDelay;
     return std::nullopt;
+}
+
+void DropBox::tell(const std::string& why) const {
+    if (refused_ < kToldMax) log_.warning(why);
+    if (refused_ == kToldMax) log_.warning("maildrop: of further files there nothing is said");
 }
 
 std::optional<MonotonicTime> DropBox::wake_at() const {
@@ -115,33 +143,45 @@ std::optional<MonotonicTime> DropBox::wake_at() const {
         if (file.state != State::Waiting) continue;
         if (!earliest || file.not_before < *earliest) earliest = file.not_before;
     }
+    if (more_ && !earliest) earliest = rest_at_;
     return earliest;
 }
 
 bool DropBox::is_empty() const {
-    return !scan_due_ && std::all_of(files_.begin(), files_.end(), [](const auto& file) {
-        return file.second.state == State::Refused;
-    });
+    return !scan_due_ && !more_ && files_.size() == refused_;
 }
 
 void DropBox::taken(const std::string& name) {
-    if (files_.erase(name) == 0) return;
-    if (::unlinkat(directory_.get(), name.c_str(), 0) < 0 && errno != ENOENT) {
-        // It is in the queue: were it offered again, its recipients would get it twice.
-        log_.warning(system_error("remove maildrop/" + name, errno).message);
-        files_[name].state = State::Refused;
+    File* const file = handed_out(name);
+    if (file == nullptr) return;
+    struct stat status {};
+    if (::fstatat(directory_.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+        status.st_ino != file->inode) {
+        file->state =
+            State::Waiting;  // Its owner has put another one there, which nobody has read.
+        return;
     }
+    if (::unlinkat(directory_.get(), name.c_str(), 0) < 0 && errno != ENOENT) {
+        // It is in the queue, which knows it if it is offered again.
+        log_.warning(system_error("remove maildrop/" + name, errno).message);
+        refuse(*file);
+        return;
+    }
+    files_.erase(name);
 }
 
 void DropBox::refused(const std::string& name) {
+    File* const file = handed_out(name);
+    if (file == nullptr) return;
     log_.warning(fmt::format("maildrop/{} cannot be accepted and stays where it is", name));
-    files_[name].state = State::Refused;
+    refuse(*file);
 }
 
 void DropBox::later(const std::string& name, MonotonicTime now) {
-    File& file = files_[name];
-    file.state = State::Waiting;
-    file.not_before = now + kRetryDelay;
+    File* const file = handed_out(name);
+    if (file == nullptr) return;
+    file->state = State::Waiting;
+    file->not_before = now + kRetryDelay;
 }
 
 void DropBox::lost(pid_t holder) {
@@ -152,6 +192,11 @@ void DropBox::lost(pid_t holder) {
 
 void DropBox::scan() {
     scan_due_ = false;
+    more_ = false;
+    if (refused_ >= kRefusedMax) {  // Forgotten, and judged again if they are still there.
+        std::erase_if(files_, [](const auto& file) { return file.second.state == State::Refused; });
+        refused_ = 0;
+    }
     // A descriptor of its own: the position of a directory being read belongs to the open file.
     const int copy = ::openat(directory_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (copy < 0) return;
@@ -159,7 +204,8 @@ void DropBox::scan() {
     if (!directory) return;
     while (const dirent* entry = ::readdir(directory.get())) {
         if (!intake::is_drop_name(entry->d_name)) continue;
-        if (files_.size() >= kFilesMax) break;
+        more_ = files_.size() - refused_ >= kFilesMax;
+        if (more_) break;
         files_.try_emplace(entry->d_name);
     }
 }

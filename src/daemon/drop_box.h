@@ -54,6 +54,7 @@ private:
     enum class State { Waiting, HandedOut, Refused };
     struct File {
         State state = State::Waiting;
+        ino_t inode = 0;  ///< Of what was handed out.
         MonotonicTime not_before;
         pid_t holder = -1;
     };
@@ -64,13 +65,19 @@ private:
           watch_(std::move(watch)),
           log_(log) {}
     void scan();
+    void refuse(File&);
+    void tell(const std::string& why) const;
+    File* handed_out(const std::string& name);
 
     std::filesystem::path maildrop_;
     UniqueFd directory_;
     UniqueFd watch_;
     Log log_;
     std::map<std::string, File> files_;
+    std::size_t refused_ = 0;  ///< Of files_.
     bool scan_due_ = true;
+    bool more_ = false;  ///< The latest scan did not get to the end.
+    MonotonicTime rest_at_;
 };
 
 }  // namespace postrider::daemon

@@ -146,6 +146,7 @@ Result<Drop> open_drop(int directory_fd, const std::string& name) {
     if (status.st_nlink != 1)
         return Unexpected(ErrorCode::Denied, "maildrop/" + name + ": has another link");
     drop.uid = status.st_uid;
+    drop.inode = status.st_ino;
     return drop;
 }
 

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include <sys/types.h>
+
 #include "core/result.h"
 #include "core/unique_fd.h"
 
@@ -52,6 +54,7 @@ bool is_drop_name(std::string_view name);
 struct Drop {
     UniqueFd file;
     std::int64_t uid = -1;  ///< The owner: who submitted it.
+    ino_t inode = 0;
 };
 
 /// Opens `name` in the directory `directory_fd`: never through a link, never waiting. What is not a

@@ -91,6 +91,7 @@ net::Awaitable<IncomingMessage::Outcome> IncomingMessage::commit_accepted(
     message.has_8bit = accepted.has_8bit;
     message.held = accepted.held;
     message.content_filter = std::move(accepted.content_filter);
+    message.drop = std::move(drop_);
 
     auto committed = co_await inbox_.commit(std::move(message), std::move(rest_));
     if (!committed) co_return Outcome(std::move(committed).error());

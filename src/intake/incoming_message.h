@@ -34,6 +34,8 @@ public:
 
     /// The envelope is known and content follows. The options must outlive it.
     void begin(const message::CleanupOptions& options, Log log, message::Submission submission);
+    /// It lay in maildrop: queue::NewMessage::drop.
+    void came_from(std::string drop) { drop_ = std::move(drop); }
     bool has_begun() const { return cleanup_.has_value(); }
 
     /// Takes content as the client sent it. Trouble with the queue is remembered for commit(): the
@@ -57,6 +59,7 @@ private:
     queue::Ticket ticket_;
     WallTime arrival_;
     std::optional<message::Cleanup> cleanup_;
+    std::string drop_;
     std::string rest_;  // Less than a piece, not handed over yet.
     std::optional<Error> failure_;
     bool finished_ = false;

@@ -53,6 +53,7 @@ struct Caller {
     std::optional<Login> login;
     mail::Address sender;
     std::string shown_sender;  ///< `alice`, as error messages have it.
+    std::string drop;          ///< What it left in maildrop (queue::NewMessage).
 
     std::string label() const { return shown_sender + "(" + std::to_string(uid) + ")"; }
 };
@@ -187,6 +188,7 @@ net::Awaitable<Result<SubmissionAnswer>> receive(InputBuffer& input, SubmissionR
         co_return answer;
     }
     IncomingMessage message(services.inbox, *std::move(ticket));
+    message.came_from(caller.drop);
     const std::string id = message.ticket().id.str();
     pickup.info(id + ": uid=" + std::to_string(caller.uid) + " from=<" + caller.shown_sender + ">");
     const Log cleanup = services.log.named("cleanup");
@@ -221,11 +223,9 @@ net::Awaitable<void> drain(InputBuffer& input, MonotonicTime deadline) {
 }
 
 net::Awaitable<Result<SubmissionAnswer>> receive_request(InputBuffer& input,
-                                                         SubmissionRequest request,
-                                                         std::int64_t uid, const Services& services,
+                                                         SubmissionRequest request, Caller caller,
+                                                         const Services& services,
                                                          const SubmissionOptions& options) {
-    Caller caller;
-    caller.uid = uid;
     if (auto refused = identify(request, services.log.named("sendmail"), options, caller)) {
         co_return *std::move(refused);
     }
@@ -257,7 +257,8 @@ net::Awaitable<void> serve_stand_alone(net::Stream& stream, const InputBuffer& i
 
 net::Awaitable<Result<SubmissionAnswer>> receive_submission(net::Stream& stream, std::int64_t uid,
                                                             const Services& services,
-                                                            const SubmissionOptions& options) {
+                                                            const SubmissionOptions& options,
+                                                            std::string drop) {
     Slot slot;
     InputBuffer input(stream, services.timers, slot);
     auto request =
@@ -266,7 +267,11 @@ net::Awaitable<Result<SubmissionAnswer>> receive_submission(net::Stream& stream,
     if (request->mode != SubmissionRequest::Mode::Submit) {
         co_return Unexpected(ErrorCode::Invalid, "submission: SMTP is not for a file");
     }
-    co_return co_await receive_request(input, *std::move(request), uid, services, options);
+    Caller caller;
+    caller.uid = uid;
+    caller.drop = std::move(drop);
+    co_return co_await receive_request(input, *std::move(request), std::move(caller), services,
+                                       options);
 }
 
 net::Awaitable<void> serve_submission(net::Stream& stream, std::int64_t uid,
@@ -288,7 +293,10 @@ net::Awaitable<void> serve_submission(net::Stream& stream, std::int64_t uid,
     }
     Result<SubmissionAnswer> answer = Unexpected(ErrorCode::Cancelled, "");
     if (request) {
-        answer = co_await receive_request(input, *std::move(request), uid, services, options);
+        Caller caller;
+        caller.uid = uid;
+        answer = co_await receive_request(input, *std::move(request), std::move(caller), services,
+                                          options);
     } else {
         answer = Unexpected(std::move(request).error());
     }

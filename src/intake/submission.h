@@ -41,10 +41,11 @@ net::Awaitable<void> serve_submission(net::Stream& stream, std::int64_t uid,
                                       Slot& slot);
 
 /// Receives the one message of a stream in mode Submit and says what to answer. An Error means that
-/// the stream broke off or was malformed: nothing was accepted.
+/// the stream broke off or was malformed: nothing was accepted. `drop` is queue::NewMessage's.
 net::Awaitable<Result<SubmissionAnswer>> receive_submission(net::Stream& stream, std::int64_t uid,
                                                             const Services& services,
-                                                            const SubmissionOptions& options);
+                                                            const SubmissionOptions& options,
+                                                            std::string drop);
 
 /// There is no room now; the sendmail command has other ways.
 SubmissionAnswer busy_answer();

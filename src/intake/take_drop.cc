@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <utility>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace postrider::intake {
@@ -32,13 +33,31 @@ private:
     UniqueFd file_;
 };
 
+/// The same file, unchanged: a name may be used again, and so may an inode, but not both with the
+/// same time by the same owner.
+Result<std::string> identity_of(const std::string& name, int file) {
+    struct stat status {};
+    if (::fstat(file, &status) != 0) {
+        return Unexpected(system_error("stat maildrop/" + name, errno));
+    }
+    std::string identity = name;
+    for (const auto part :
+         {std::int64_t{status.st_uid}, static_cast<std::int64_t>(status.st_ino),
+          std::int64_t{status.st_mtim.tv_sec}, std::int64_t{status.st_mtim.tv_nsec}}) {
+        identity += ':' + std::to_string(part);
+    }
+    return identity;
+}
+
 }  // namespace
 
 net::Awaitable<Result<void>> take_drop(UniqueFd file, std::int64_t uid, std::string name,
                                        const Services& services, const SubmissionOptions& options) {
     const Log log = services.log.named("pickup");
+    auto drop = identity_of(name, file.get());
+    if (!drop) co_return Unexpected(std::move(drop).error());
     FileStream stream(std::move(file));
-    auto answer = co_await receive_submission(stream, uid, services, options);
+    auto answer = co_await receive_submission(stream, uid, services, options, *std::move(drop));
     if (!answer) {
         Error error = std::move(answer).error();
         // A file that breaks off will never be longer: it got its name when it was complete.

@@ -133,6 +133,7 @@ void encode(const NewMessage& message, std::string& out) {
     put(out, static_cast<std::uint8_t>(message.has_8bit));
     put(out, static_cast<std::uint8_t>(message.held));
     put_text(out, message.content_filter);
+    put_text(out, message.drop);
     put_address(out, envelope.reverse_path);
     put_text(out, envelope.envelope_id);
     put(out, static_cast<std::uint8_t>(envelope.dsn_return));
@@ -163,6 +164,7 @@ Result<NewMessage> decode(std::string_view bytes, const DecodeLimits& limits) {
     message.has_8bit = in.flag();
     message.held = in.flag();
     message.content_filter = in.text();
+    message.drop = in.text();
     envelope.reverse_path = in.address();
     envelope.envelope_id = in.text();
     envelope.dsn_return = in.enumeration(mail::DsnReturn::Headers);

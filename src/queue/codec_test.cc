@@ -23,6 +23,7 @@ NewMessage sample() {
     message.longest_line = 998;
     message.held = true;
     message.content_filter = "x:y";
+    message.drop = "6123Ap12n0:1000:77";
     return message;
 }
 

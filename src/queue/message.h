@@ -44,6 +44,8 @@ struct NewMessage {
     bool has_8bit = false;             ///< Any byte above 0x7f in the content.
     bool held = false;                 ///< A rule said HOLD: wait for an operator.
     std::string content_filter;        ///< A rule said FILTER; empty otherwise.
+    /// The file in maildrop that it was, so that it is taken once (Spool::commit); empty otherwise.
+    std::string drop;
 };
 
 /// Where a recipient stands.
@@ -113,6 +115,8 @@ struct Settlement {
     /// With `finished`: what is left waits for this account (its key) to be repaired, and is not
     /// due before, whatever `next_attempt` says. Empty: for its time alone.
     std::string waits_for;
+    /// With `finished`: what is left is put on hold, for an operator to look at.
+    bool hold = false;
 };
 
 struct Settled {

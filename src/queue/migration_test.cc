@@ -117,6 +117,13 @@ protected:
         const auto leases = spool.lease_due(1000);
         ASSERT_TRUE(leases);
         EXPECT_EQ(leases->size(), 200U);
+        for (int i = 0; i < 2; ++i) {
+            NewMessage dropped =
+                testing::message(*spool.reserve(1), clock_.now(), {"b@example.com"}, "x\r\n");
+            dropped.drop = "a:1";
+            EXPECT_TRUE(spool.commit(dropped, 0, "x\r\n"));
+        }
+        EXPECT_EQ(spool.counts()->incoming, 1U) << "the same file of maildrop";
         EXPECT_TRUE(spool.commit_transaction());
     }
 

@@ -158,7 +158,16 @@ CREATE INDEX message_waiting_due ON message(waits_for, due)
 PRAGMA user_version = 4;
 )sql";
 
-constexpr const char* kSteps[] = {kFrom1To2, kFrom2To3, kFrom3To4};
+// taken      the files of maildrop that became messages last, by NewMessage::drop.
+constexpr const char* kFrom4To5 = R"sql(
+CREATE TABLE taken(
+    number INTEGER PRIMARY KEY,
+    file TEXT NOT NULL UNIQUE
+) STRICT;
+PRAGMA user_version = 5;
+)sql";
+
+constexpr const char* kSteps[] = {kFrom1To2, kFrom2To3, kFrom3To4, kFrom4To5};
 static_assert(std::size(kSteps) + 1 == kFormat);
 
 struct Setting {

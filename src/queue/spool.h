@@ -41,6 +41,8 @@ class Spool {
 public:
     /// With these content of 256 KB costs one sync, and more of it three, but is written once.
     static constexpr std::uint32_t kPiecesInDatabase = 4;
+    /// Files of maildrop that are remembered: as many as may lie there at once.
+    static constexpr std::int64_t kTakenMax = 10000;
 
     struct Options {
         std::filesystem::path
@@ -87,8 +89,8 @@ public:
     /// durable, as if its commit had succeeded; false if nothing of it does, now or after a crash.
     /// After an error the spool is as broken as before.
     virtual Result<bool> reopen() = 0;
-    /// Why new mail is refused for lack of room. It is over when mail has been taken again and none
-    /// has been refused for a while.
+    /// Why new mail is refused: for lack of room, or because the store was moved away. It is over
+    /// when mail has been taken again and none has been refused for a while.
     virtual std::optional<Error> shortage() const = 0;
 
     /// Reserves `count` message numbers, beginning with the one returned. They are never given
@@ -98,6 +100,9 @@ public:
     // Receiving. DiskFull below the free space floor. Pieces of a message come in order, from 0;
     // commit() brings the last one, which is piece 0 for a small message. Invalid if pieces are
     // missing or do not add up to `content_length`.
+    //
+    // Whoever unlinks a file in maildrop may die before: then the file comes again, and commit() of
+    // one of the last kTakenMax succeeds without a second message.
     virtual Result<void> append(std::uint64_t number, std::uint32_t piece,
                                 std::string_view bytes) = 0;
     virtual Result<void> commit(const NewMessage&, std::uint32_t piece,

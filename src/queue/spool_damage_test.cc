@@ -84,6 +84,31 @@ TEST_F(Damage, AMissingRecipientIsNoticed) {
     EXPECT_THAT(lines_.lines(), Contains(HasSubstr("recipients are missing; not delivered, kept")));
 }
 
+// D14.
+TEST_F(Damage, AStoreThatWasMovedAwayTakesNoNewMailButRecordsOutcomes) {
+    commit();
+    const Lease sent = lease().at(0);
+    const NewMessage late = new_message({"b@example.com"}, "x\r\n");
+    const std::filesystem::path away = folder_.path() / "away";
+    for (const bool is_replaced : {false, true}) {
+        std::filesystem::rename(file("queue.db"), away);
+        if (is_replaced) write_bytes(file("queue.db"), "");
+        const auto taken = transact([&] { return spool_->commit(late, 0, "x\r\n"); });
+        ASSERT_FALSE(taken);
+        EXPECT_THAT(taken.error().message, HasSubstr("queue.db is not the file that is open"));
+        ASSERT_TRUE(spool_->shortage()) << "a person is told";
+        if (is_replaced) {
+            EXPECT_TRUE(settle(finish(sent, Kind::Sent)).removed);
+        }
+        std::filesystem::rename(away, file("queue.db"));
+    }
+    clock_.advance(std::chrono::minutes{10});
+    ASSERT_TRUE(transact([&] { return spool_->commit(late, 0, "x\r\n"); }));
+    EXPECT_FALSE(spool_->shortage());
+    reopen();
+    EXPECT_THAT(leased_ids(), ElementsAre(late.ticket.id.str()));
+}
+
 TEST_F(Damage, RowsOfOlderFormatsAreTakenAsTheyAre) {
     commit();
     meddle("UPDATE message SET row_check = NULL; UPDATE recipient SET row_check = NULL");

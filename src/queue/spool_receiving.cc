@@ -11,6 +11,8 @@ namespace {
 
 /// How much may come in before the file system is asked again.
 constexpr std::uint64_t kRoomTrusted = 4ULL * 1024 * 1024;
+/// What NewMessage::drop may be long.
+constexpr std::size_t kDropMax = 200;
 
 Error invalid(std::uint64_t number, std::string_view why) {
     return {ErrorCode::Invalid, "message " + std::to_string(number) + ": " + std::string(why)};
@@ -23,6 +25,10 @@ Result<void> SqliteSpool::check_room(std::size_t bytes) {
     takes_mail_ = true;
     if (in_memory_) return {};
     if (room_ < bytes) {
+        if (auto there = check_place(); !there) {
+            note_shortage(there.error());
+            return there;
+        }
         const auto space = free_space(options_.directory);
         if (!space) return Unexpected(space.error());
         if (*space < options_.free_space_floor) {
@@ -105,7 +111,8 @@ Result<void> SqliteSpool::commit(const NewMessage& message, std::uint32_t piece,
                                  std::string_view last_piece) {
     const std::uint64_t number = message.ticket.number;
     const std::size_t recipients = message.envelope.recipients.size();
-    if (number > kNumberMax || piece >= kPiecesMax || recipients > kRecipientsMax) {
+    if (number > kNumberMax || piece >= kPiecesMax || recipients > kRecipientsMax ||
+        message.drop.size() > kDropMax) {
         return Unexpected(invalid(number, "too large"));
     }
     if (recipients == 0) return Unexpected(invalid(number, "no recipients"));
@@ -118,6 +125,15 @@ Result<void> SqliteSpool::commit(const NewMessage& message, std::uint32_t piece,
     }
     if (auto room = check_room(last_piece.size()); !room) return room;
     return whole([&]() -> Result<void> {
+        const auto first = message.drop.empty() ? true : note_taken(message.drop);
+        if (!first) return Unexpected(first.error());
+        if (!*first) {
+            if (log_) {
+                log_->info(message.ticket.id.str() + ": removed (maildrop/" + message.drop +
+                           " had been taken before)");
+            }
+            return drop_received(number);
+        }
         auto done = finish_receiving(message, piece, last_piece.size());
         // The last piece may be empty when the content ended with the one before.
         if (done && !last_piece.empty()) {
@@ -131,6 +147,21 @@ Result<void> SqliteSpool::commit(const NewMessage& message, std::uint32_t piece,
     });
 }
 
+/// False if it is there already.
+Result<bool> SqliteSpool::note_taken(const std::string& drop) {
+    const auto added =
+        database_->statement("INSERT OR IGNORE INTO taken(file) VALUES(?)", drop).run();
+    if (!added) return Unexpected(added.error());
+    if (*added == 0) return false;
+    const auto forgotten =
+        database_
+            ->statement("DELETE FROM taken WHERE number <= (SELECT max(number) FROM taken) - ?",
+                        kTakenMax)
+            .run();
+    if (!forgotten) return Unexpected(forgotten.error());
+    return true;
+}
+
 Result<void> SqliteSpool::add(const NewMessage& message) {
     if (auto done = insert_message(*database_, message); !done) return done;
     const Place place = message.held ? Place::Held : Place::New;
@@ -140,19 +171,21 @@ Result<void> SqliteSpool::add(const NewMessage& message) {
 }
 
 Result<void> SqliteSpool::discard(std::uint64_t number) {
-    return whole([&]() -> Result<void> {
-        const auto row = static_cast<std::int64_t>(number);
-        const auto gone = database_->statement("DELETE FROM receiving WHERE number = ?", row).run();
-        if (!gone) return Unexpected(gone.error());
-        if (*gone == 0) return {};
-        const auto kept =
-            database_->statement("INSERT OR IGNORE INTO garbage VALUES(?)", row).run();
-        if (!kept) return Unexpected(kept.error());
-        discarded_.insert(number);
-        files_.close(number);
-        receiving_.erase(number);
-        return {};
-    });
+    return whole([&] { return drop_received(number); });
+}
+
+/// Inside a call.
+Result<void> SqliteSpool::drop_received(std::uint64_t number) {
+    const auto row = static_cast<std::int64_t>(number);
+    const auto gone = database_->statement("DELETE FROM receiving WHERE number = ?", row).run();
+    if (!gone) return Unexpected(gone.error());
+    if (*gone == 0) return {};
+    const auto kept = database_->statement("INSERT OR IGNORE INTO garbage VALUES(?)", row).run();
+    if (!kept) return Unexpected(kept.error());
+    discarded_.insert(number);
+    files_.close(number);
+    receiving_.erase(number);
+    return {};
 }
 
 }  // namespace postrider::queue

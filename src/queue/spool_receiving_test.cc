@@ -12,6 +12,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using testing::Kind;
 using testing::SpoolTest;
 
 TEST_F(SpoolTest, KeepsEverythingOfAMessage) {
@@ -104,6 +105,73 @@ TEST_F(SpoolTest, RefusesAMessageWithAMissingPiece) {
     EXPECT_EQ(short_by_one.error().code, ErrorCode::Invalid);
     EXPECT_EQ(wrong_length.error().code, ErrorCode::Invalid);
     EXPECT_THAT(lease(), IsEmpty());
+}
+
+class MaildropTest : public testing::SpoolOnDisk {
+protected:
+    /// In two pieces.
+    NewMessage large(const std::string& drop) {
+        NewMessage made = new_message({"b@example.com"}, "onetwo\r\n");
+        made.drop = drop;
+        EXPECT_TRUE(transact([&] { return spool_->append(made.ticket.number, 0, "one"); }));
+        return made;
+    }
+    NewMessage small(const std::string& drop) {
+        NewMessage made = new_message({"b@example.com"}, "x\r\n");
+        made.drop = drop;
+        return made;
+    }
+    std::uint64_t waiting() { return counts().incoming + counts().active; }
+};
+
+TEST_F(MaildropTest, AFileIsOneMessageHoweverOftenItComes) {
+    ASSERT_TRUE(transact([&] { return spool_->commit(small("a:1"), 0, "x\r\n"); }));
+    ASSERT_TRUE(transact([&] { return spool_->commit(small("a:2"), 0, "x\r\n"); }));
+    EXPECT_EQ(waiting(), 2U);
+
+    ASSERT_TRUE(transact([&] { return spool_->commit(small("a:1"), 0, "x\r\n"); }));
+    const NewMessage again = large("a:2");
+    ASSERT_TRUE(transact([&] { return spool_->commit(again, 1, "two\r\n"); }));
+
+    EXPECT_EQ(waiting(), 2U);
+    collect_all();
+    EXPECT_EQ(*spool_->read_piece(again.ticket.number, 0), "") << "nothing of it is kept";
+    EXPECT_FALSE(find(again.ticket.id));
+}
+
+TEST_F(MaildropTest, AFileIsRememberedWhenItsMessageIsGoneAndByTheNextProcess) {
+    ASSERT_TRUE(transact([&] { return spool_->commit(small("a:1"), 0, "x\r\n"); }));
+    settle(finish(lease()[0], Kind::Sent));
+    reopen();
+    ASSERT_TRUE(transact([&] { return spool_->commit(small("a:1"), 0, "x\r\n"); }));
+    EXPECT_EQ(waiting(), 0U);
+}
+
+// Else it would be neither in the queue nor in maildrop.
+TEST_F(MaildropTest, AFileThatWasRefusedIsTakenWhenItComesAgain) {
+    NewMessage wrong = small("a:1");
+    wrong.content_length += 1;
+    EXPECT_FALSE(transact([&] { return spool_->commit(wrong, 0, "x\r\n"); }));
+    ASSERT_TRUE(transact([&] { return spool_->commit(small("a:1"), 0, "x\r\n"); }));
+    EXPECT_EQ(waiting(), 1U);
+}
+
+TEST_F(MaildropTest, RemembersNoMoreFilesThanMayLieThere) {
+    ASSERT_TRUE(transact([&] { return spool_->commit(small("first"), 0, "x\r\n"); }));
+    const auto first = transact([&] { return spool_->reserve(Spool::kTakenMax); });
+    ASSERT_TRUE(spool_->begin());
+    for (std::uint64_t i = 0; i < Spool::kTakenMax; ++i) {
+        NewMessage next = testing::message(*first + i, clock_.now(), {"b@example.com"}, "x\r\n");
+        next.drop = "next" + std::to_string(i);
+        ASSERT_TRUE(spool_->commit(next, 0, "x\r\n"));
+    }
+    ASSERT_TRUE(spool_->commit_transaction());
+    const std::uint64_t before = waiting();
+
+    ASSERT_TRUE(transact([&] { return spool_->commit(small("next0"), 0, "x\r\n"); }));
+    EXPECT_EQ(waiting(), before) << "one of the last";
+    ASSERT_TRUE(transact([&] { return spool_->commit(small("first"), 0, "x\r\n"); }));
+    EXPECT_EQ(waiting(), before + 1) << "forgotten long after its file went";
 }
 
 TEST_F(SpoolTest, ACallThatFailsLeavesTheOthersOfItsTransactionWhole) {

@@ -110,9 +110,12 @@ Result<void> SqliteSpool::connect() {
     Database::Options options;
     options.path = in_memory_ ? ":memory:" : database_file(options_).string();
     options.vfs = options_.vfs;
+    // Another file, even an empty one, is not what our leases and counts are about.
+    if (auto there = check_place(); !there) return there;
     auto opened = open_database(options, in_memory_);
     if (!opened) return Unexpected(opened.error());
     database_ = std::move(*opened);
+    if (!in_memory_) identity_ = identity_of(database_file(options_));
     const auto serial = stored_serial();
     if (!serial) {
         database_.reset();
@@ -231,8 +234,18 @@ void SqliteSpool::make_room(const Error& error) {
     if (error.code == ErrorCode::DiskFull && !in_memory_) (void)database_->checkpoint();
 }
 
+/// What is open may have been moved away or removed. It could still be written, where nobody will
+/// look for it: what it says of mail that it has goes on being recorded there, new mail is refused.
+Result<void> SqliteSpool::check_place() const {
+    if (!identity_ || identity_of(database_file(options_)) == identity_) return {};
+    return Unexpected(ErrorCode::NotFound, database_file(options_).string() +
+                                               " is not the file that is open: it was moved, "
+                                               "removed or replaced");
+}
+
 void SqliteSpool::note_shortage(const Error& error) {
-    if (error.code != ErrorCode::DiskFull || !takes_mail_) return;
+    const bool is_shortage = error.code == ErrorCode::DiskFull || error.code == ErrorCode::NotFound;
+    if (!is_shortage || !takes_mail_) return;
     shortage_ = error;
     refused_at_ = clock_.monotonic();
 }

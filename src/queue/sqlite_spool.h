@@ -20,6 +20,7 @@
 #include "queue/lease_book.h"
 #include "queue/records.h"
 #include "queue/spool.h"
+#include "queue/store_files.h"
 
 namespace postrider::queue {
 
@@ -113,12 +114,15 @@ private:
     Result<void> usable() const;
     Result<void> prepare_commit(bool wrote);
     void note_shortage(const Error&);
+    Result<void> check_place() const;
 
     // Receiving.
     Result<void> check_room(std::size_t bytes);
     Result<void> store_piece(std::uint64_t number, std::uint32_t piece, std::string_view bytes);
     bool goes_into_file(std::uint64_t number, std::uint32_t piece) const;
     Result<void> finish_receiving(const NewMessage&, std::uint32_t piece, std::uint64_t last);
+    Result<bool> note_taken(const std::string& drop);
+    Result<void> drop_received(std::uint64_t number);
     Result<void> add(const NewMessage&);
 
     // Delivering.
@@ -185,7 +189,8 @@ private:
     bool files_removed_ = false;
     std::int64_t serial_ = 0;  ///< Of the last transaction that is known to hold.
     std::optional<Error> shortage_;
-    MonotonicTime refused_at_{};  ///< For lack of room, the last time.
+    std::optional<FileIdentity> identity_;  ///< Of the database that is open.
+    MonotonicTime refused_at_{};            ///< For lack of room, the last time.
 };
 
 template <typename Body>

@@ -166,6 +166,12 @@ Result<void> occupy_standard_descriptors() {
     return {};
 }
 
+std::optional<FileIdentity> identity_of(const std::filesystem::path& file) {
+    struct stat status {};
+    if (::stat(file.c_str(), &status) != 0) return std::nullopt;
+    return FileIdentity{status.st_dev, status.st_ino};
+}
+
 Result<std::uint64_t> free_space(const std::filesystem::path& directory) {
     struct statvfs status {};
     if (::statvfs(directory.c_str(), &status) != 0) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "core/result.h"
@@ -36,6 +37,14 @@ bool is_log_without_database(const std::filesystem::path& database,
 /// Opens /dev/null on whichever of the descriptors 0 to 2 is closed, so that no store gets one of
 /// them and is written to by a stray message (R9).
 Result<void> occupy_standard_descriptors();
+
+/// Tells a file from another of the same name; nothing if there is none.
+struct FileIdentity {
+    std::uint64_t device = 0;
+    std::uint64_t inode = 0;
+    bool operator==(const FileIdentity&) const = default;
+};
+std::optional<FileIdentity> identity_of(const std::filesystem::path& file);
 
 /// Bytes that we may still use on that file system.
 Result<std::uint64_t> free_space(const std::filesystem::path& directory);

@@ -7,47 +7,16 @@ The long form takes every n of each thread, the short one some.
 """
 
 import pathlib
-import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
-from faults import LONG, QUICK, need, settled_soon, tool, worker
+from faults import LONG, QUICK, Sniper, need, settled_soon, thread_of
 from ledger import SENDER, Ledger, Smtp
 from mailbench import World, main, wait_until
 
 SCRIPT = "RCPT *.bad@* 550 5.1.1 nobody there\n"
 #: How many calls apart the short form kills, and where in between it begins.
 SHORT = {"courier": (29, 7), "storage": (17, 5), "intake": (19, 3), "master": (7, 2)}
-
-
-def thread_of(world, victim):
-    if victim == "master":
-        return world.daemon.pid
-    pid = worker(world, "intake" if victim == "intake" else "courier")
-    if victim != "storage":
-        return pid
-    threads = sorted(int(path.name) for path in pathlib.Path(f"/proc/{pid}/task").iterdir())
-    assert len(threads) == 2, threads
-    return threads[1]
-
-
-class Sniper:
-    """Kills a thread's process at the thread's n-th system call from now on."""
-
-    def __init__(self, world, thread, n):
-        self.process = world.spawn([tool(world, "kill_at.c"), thread, n], stdout=subprocess.PIPE, text=True)
-        first = self.process.stdout.readline()
-        assert first == "attached\n", first
-
-    def has_shot(self):
-        return self.process.poll() == 0
-
-    def is_over(self):
-        return self.process.poll() is not None
-
-    def end(self):
-        self.process.terminate()
-        self.process.wait()
 
 
 def by_smtp(world, ledger, letter, by_data):

@@ -104,6 +104,36 @@ def kill(pid, number=signal.SIGKILL):
         pass
 
 
+def thread_of(world, victim):
+    if victim == "master":
+        return world.daemon.pid
+    pid = worker(world, "intake" if victim == "intake" else "courier")
+    if victim != "storage":
+        return pid
+    threads = sorted(int(path.name) for path in pathlib.Path(f"/proc/{pid}/task").iterdir())
+    assert len(threads) == 2, threads
+    return threads[1]
+
+
+class Sniper:
+    """Kills a thread's process at the thread's n-th system call from now on."""
+
+    def __init__(self, world, thread, n):
+        self.process = world.spawn([tool(world, "kill_at.c"), thread, n], stdout=subprocess.PIPE, text=True)
+        first = self.process.stdout.readline()
+        assert first == "attached\n", first
+
+    def has_shot(self):
+        return self.process.poll() == 0
+
+    def is_over(self):
+        return self.process.poll() is not None
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait()
+
+
 def give_to_owner(world):
     """A file system's own root directory would be taken for a stranger's."""
     shutil.chown(world.queue, world.owner)

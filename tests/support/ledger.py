@@ -158,8 +158,8 @@ class Ledger:
         """A second copy needs a disturbance between the two, or a client that could not know."""
         for recipient, times in book.copies.items():
             letter = self.letters[recipient.partition(".")[0]]
-            # sendmail without an answer leaves the message in maildrop, and a maildrop file whose
-            # taking was not told of is taken again: each a submission of its own, and a kill's doing.
+            # sendmail without an answer leaves the message in maildrop: a submission of its own, and a
+            # kill's doing.
             spare = 0
             if letter.by == "sendmail" and self.disturbed(letter.begun, letter.ended):
                 spare = sum(letter.begun <= at <= times[-1] for at in self.disturbances)

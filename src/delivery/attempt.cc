@@ -126,6 +126,7 @@ net::Awaitable<bool> Attempt::transact_over(const Way& way, Dialled dialled, Ord
         co_return false;
 
     depot_.learn_from_transaction(lane, way.login, outcomes, session.ready, stations_.taken);
+    damaged_ = damaged_ || outcomes.damaged;
     const Passage passed = passage(&session);
     Ordinals deferred;
     for (const queue::Outcome& outcome : outcomes.settled) {

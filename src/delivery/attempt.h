@@ -58,6 +58,7 @@ private:
     net::Awaitable<void> conclude_all();
     std::optional<Account> common_wait(const std::vector<queue::Outcome>&) const;
     WallTime patience(const AccountTrouble&, WallTime now) const;
+    void tell_person(const char* state, std::string reason) const;
     net::Awaitable<bool> add_report(queue::Settlement& settlement, message::ReportKind kind,
                                     std::vector<message::ReportedRecipient> recipients);
 
@@ -81,6 +82,7 @@ private:
     Session* session_ = nullptr;  // The one in use.
     bool concluding_ = false;
     bool starting_over_ = false;
+    bool damaged_ = false;  // Its content: nobody is to get it.
 };
 
 }  // namespace postrider::delivery

@@ -68,12 +68,7 @@ net::Awaitable<void> Attempt::conclude_all() {
     }
 
     if (!end.dead.empty()) {
-        Alert alert;
-        alert.state = "dead-mail";
-        alert.account = "the queue";
-        alert.reason = lease_.id.str() + " can be neither delivered nor returned";
-        alert.since = now;
-        depot_.keeper.raise(alert);
+        tell_person("dead-mail", lease_.id.str() + " can be neither delivered nor returned");
     }
 
     queue::Settlement settlement;
@@ -89,6 +84,7 @@ net::Awaitable<void> Attempt::conclude_all() {
     const bool told = co_await add_report(settlement, ReportKind::Delay, std::move(end.delays));
     settlement.delay_reported = delayed && told;
     settlement.finished = true;
+    settlement.hold = damaged_;
     queue::Backoff backoff;
     backoff.minimal = depot_.options.retry.minimal_backoff;
     backoff.maximal = depot_.options.retry.maximal_backoff;
@@ -108,6 +104,20 @@ net::Awaitable<void> Attempt::conclude_all() {
         depot_.bounce_log.info(notice_line(lease_.id, notice, id));
     }
     if (settled.removed) depot_.qmgr_log.info(removed_line(lease_.id));
+    if (damaged_ && !settled.removed) {
+        const std::string line = damaged_line(lease_.id);
+        depot_.qmgr_log.error(line);
+        tell_person("damaged-mail", line);
+    }
+}
+
+void Attempt::tell_person(const char* state, std::string reason) const {
+    Alert alert;
+    alert.state = state;
+    alert.account = "the queue";
+    alert.reason = std::move(reason);
+    alert.since = depot_.clock.now();
+    depot_.keeper.raise(alert);
 }
 
 // The account that all who are still to be tried wait for; none if some wait for their time alone.

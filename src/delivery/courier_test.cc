@@ -19,9 +19,10 @@ using testing::HasSubstr;
 // Says yes to everything, or what the test says about RCPT.
 class AgreeableChannel final : public AnsweringChannel {
 public:
-    explicit AgreeableChannel(const smtp::Reply& to_rcpt) : to_rcpt_(to_rcpt) {}
+    AgreeableChannel(const smtp::Reply& to_rcpt, std::vector<std::string>& heard)
+        : to_rcpt_(to_rcpt), heard_(heard) {}
     net::Awaitable<Result<void>> send(std::string_view bytes, unsigned, MonotonicTime) override {
-        const std::string said(bytes);
+        const std::string& said = heard_.emplace_back(bytes);
         std::size_t rcpts = 0;
         for (std::size_t at = 0; (at = said.find("RCPT TO", at)) != std::string::npos; ++at) {
             ++rcpts;
@@ -39,6 +40,7 @@ public:
 
 private:
     smtp::Reply to_rcpt_;
+    std::vector<std::string>& heard_;
 };
 
 class FakeDialler final : public Dialler {
@@ -51,7 +53,7 @@ public:
             co_return result;
         }
         result.session = std::make_unique<Session>();
-        result.session->channel = std::make_unique<AgreeableChannel>(to_rcpt);
+        result.session->channel = std::make_unique<AgreeableChannel>(to_rcpt, said);
         result.session->capabilities.pipelining = true;
         result.session->peer.host = "smtp.example.net";
         result.session->peer.address = "192.0.2.7";
@@ -64,6 +66,7 @@ public:
     bool reachable = true;
     std::optional<Verdict> trouble;
     smtp::Reply to_rcpt{250, "ok"};
+    std::vector<std::string> said;
 };
 
 class CourierTest : public testing::Test {
@@ -100,12 +103,31 @@ protected:
         ASSERT_TRUE(spool->commit_transaction());
     }
 
+    // In two pieces, and with a checksum that is not theirs: as if a bit had changed since.
+    void submit_damaged() {
+        const std::string head = "Subject: x\r\n\r\n";
+        const std::string body = "changed\r\n";
+        queue::NewMessage message;
+        message.ticket = queue::Ticket::make(reserve(1), clock.now(), false);
+        message.envelope.reverse_path = mail::Address("ann", "far.example");
+        message.envelope.recipients.emplace_back(mail::Address("bob", "corp.example"));
+        message.arrival = clock.now();
+        message.size = message.content_length = head.size() + body.size();
+        message.header_length = 14;
+        message.checksum = 1;
+        ASSERT_TRUE(spool->begin());
+        ASSERT_TRUE(spool->append(message.ticket.number, 0, head));
+        ASSERT_TRUE(spool->commit(message, 1, body));
+        ASSERT_TRUE(spool->commit_transaction());
+    }
+
     // Runs until nothing is left to do for a moment.
     void run() {
         boost::asio::io_context context;
         auto executor = context.get_executor();
         queue::Queue queue(std::move(spool), executor, system, log, queue::Queue::Storage::Inline);
         Courier courier(options, maps, queue, dialler, system, executor, log);
+        courier.on_alert([this](const Alert& alert) { alerts.push_back(alert.state); });
         queue.on_due([&courier] { courier.wake(); });
         boost::asio::co_spawn(context, courier.run(), [](std::exception_ptr trouble) {
             if (trouble) std::rethrow_exception(trouble);
@@ -134,6 +156,8 @@ protected:
     std::unique_ptr<queue::Spool> spool = queue::Spool::open_in_memory(system);
     std::vector<DestinationStatus> status;
     std::vector<queue::AccountTrouble> troubles;
+    std::vector<std::string> alerts;
+    std::vector<std::string>& said = dialler.said;
 };
 
 TEST_F(CourierTest, SendsWhatIsDueAndReusesTheConnection) {
@@ -159,6 +183,31 @@ TEST_F(CourierTest, ReportsARefusedRecipientToTheSender) {
 
     EXPECT_THAT(sink.lines(), Contains(HasSubstr("dsn=5.1.1, status=bounced")));
     EXPECT_THAT(sink.lines(), Contains(HasSubstr("sender non-delivery notification")));
+}
+
+// D13.
+TEST_F(CourierTest, PutsADamagedMessageOnHoldAndTellsAPerson) {
+    submit_damaged();
+    submit(reserve(1), "corp.example");
+    options.retry.minimal_backoff = std::chrono::seconds(0);
+
+    run();
+
+    EXPECT_THAT(sink.lines(), Contains(HasSubstr("status=deferred (queue file read")).Times(1));
+    EXPECT_THAT(sink.lines(), Contains(HasSubstr("put on hold: its stored content is damaged")));
+    EXPECT_THAT(alerts, testing::ElementsAre("damaged-mail"));
+    EXPECT_THAT(sink.lines(), Contains(HasSubstr("status=sent")).Times(1)) << "the other goes";
+}
+
+TEST_F(CourierTest, ReturnsOfADamagedMessageItsHeaderAlone) {
+    submit_damaged();
+    dialler.to_rcpt = smtp::Reply(550, "5.1.1 no such user");
+
+    run();
+
+    EXPECT_THAT(sink.lines(), Contains(HasSubstr("sender non-delivery notification")));
+    EXPECT_THAT(said, Contains(HasSubstr("text/rfc822-headers")));
+    EXPECT_THAT(said, Not(Contains(HasSubstr("changed"))));
 }
 
 TEST_F(CourierTest, PausesTheAccountAfterOneRefusedLogin) {

@@ -70,4 +70,12 @@ std::string dead_line(const mail::QueueId& id, const mail::Recipient& recipient)
                        mail::external(recipient.address));
 }
 
+std::string damaged_line(const mail::QueueId& id) {
+    return fmt::format(
+        "{0}: put on hold: its stored content is damaged, and nobody gets it; look at it with "
+        "\"postcat -q {0}\", remove it with \"postsuper -d {0}\", or put the right file back and "
+        "release it with \"postsuper -H {0}\"",
+        id.str());
+}
+
 }  // namespace postrider::delivery

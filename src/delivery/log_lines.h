@@ -39,5 +39,7 @@ enum class Notice { NonDelivery, Delay, Success };
 std::string notice_line(const mail::QueueId&, Notice, const mail::QueueId& report);
 /// qmgr: mail that can be neither delivered nor returned; an operator must look.
 std::string dead_line(const mail::QueueId&, const mail::Recipient&);
+/// Postfix has no such line either.
+std::string damaged_line(const mail::QueueId&);
 
 }  // namespace postrider::delivery

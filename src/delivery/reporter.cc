@@ -10,6 +10,16 @@ namespace postrider::delivery {
 
 namespace {
 
+std::uint32_t checksum_of(std::string_view content) {
+    Checksum checksum;
+    checksum.add(content);
+    return checksum.value();
+}
+
+bool is_whole(const queue::Lease& lease, std::string_view content) {
+    return content.size() == lease.content_length && checksum_of(content) == lease.checksum;
+}
+
 queue::OwnMessage for_queue(const queue::Lease& lease, const queue::Ticket& ticket, WallTime now,
                             message::Report written) {
     queue::OwnMessage own;
@@ -24,9 +34,7 @@ queue::OwnMessage for_queue(const queue::Lease& lease, const queue::Ticket& tick
     own.message.client = "local";
     own.message.size = written.size;
     own.message.content_length = written.content.size();
-    Checksum checksum;
-    checksum.add(written.content);
-    own.message.checksum = checksum.value();
+    own.message.checksum = checksum_of(written.content);
     own.message.header_length = written.header_length;
     own.message.longest_line = written.longest_line;
     own.message.has_8bit = written.has_8bit;
@@ -80,6 +88,8 @@ net::Awaitable<std::optional<queue::OwnMessage>> Reporter::write(
         if (!bytes || bytes->empty()) break;
         what.original_content += *bytes;
     }
+    // Of what is damaged the header alone is worth something to its sender.
+    what.headers_only = wanted == lease.content_length && !is_whole(lease, what.original_content);
     queue::OwnMessage own = for_queue(lease, ticket, now, message::write_report(what));
     co_return own;
 }

@@ -340,6 +340,7 @@ net::Awaitable<bool> Dialogue::read_next() {
         // Without the end of data the server has nothing. If content has begun, only closing the
         // connection ends it.
         settle_rest(local_trouble("queue file read error: " + trouble));
+        outcomes_.damaged = prepared.error().code == ErrorCode::Corrupt;
         if (mail_accepted_) broken_ = true;
         co_return false;
     }

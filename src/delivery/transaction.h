@@ -24,6 +24,8 @@ struct Outcomes {
     std::vector<std::uint32_t> left_over;
     /// The widest trouble met, for whoever schedules. Recipient and Message concern nobody else.
     Verdict trouble;
+    /// The stored content is not what was accepted: it must not be sent, now or later (R13).
+    bool damaged = false;
     /// The session can take another transaction.
     bool reusable = false;
     /// The session had been used before and died without a single reply, and before the end of the
@@ -37,8 +39,7 @@ struct Outcomes {
 ///
 /// Round trips: with CHUNKING and PIPELINING one, for content of one piece, or two over a session
 /// that was idle; with PIPELINING two; otherwise one for each command. The content's checksum is
-/// verified before the end of data goes out; if it is wrong, the connection is closed instead
-/// (R13).
+/// verified before the end of data goes out; if it is wrong, the connection is closed instead.
 ///
 /// `marks.committing` is true while the end of data has been sent and its answer is awaited:
 /// whoever stops the program lets it finish.

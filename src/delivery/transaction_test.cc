@@ -242,6 +242,7 @@ TEST_F(TransactionTest, NeverSendsTheEndOfDamagedContent) {
     EXPECT_EQ(heard.size(), 1U) << "no content, no dot";
     EXPECT_EQ(of(outcomes, 0).kind, Kind::Deferred);
     EXPECT_EQ(of(outcomes, 0).status, mail::EnhancedStatus(4, 3, 0));
+    EXPECT_TRUE(outcomes.damaged);
     EXPECT_FALSE(outcomes.reusable);
     EXPECT_EQ(outcomes.trouble.reach, Reach::Message);
 }

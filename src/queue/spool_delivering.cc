@@ -276,7 +276,7 @@ Result<void> SqliteSpool::end_attempt(const Settlement& settlement, Place from,
         if (standing.dead == standing.recipients) {
             standing.place = Place::Dead;
         } else if (standing.place != Place::Held) {
-            standing.place = Place::Deferred;
+            standing.place = settlement.hold ? Place::Held : Place::Deferred;
         }
         standing.due = settlement.next_attempt;
         if (standing.place == Place::Deferred) standing.waits_for = settlement.waits_for;

@@ -32,6 +32,19 @@ TEST_F(SpoolTest, LeasesNewAndRetriedMailInTurnOldestFirst) {
     EXPECT_THAT(leased_ids(), ElementsAre(new_3.str(), old_2.str()));
 }
 
+TEST_F(SpoolTest, MailPutOnHoldWaitsForAnOperator) {
+    const auto id = commit();
+    Settlement settlement = finish(lease()[0], Kind::Deferred);
+    settlement.hold = true;
+    settle(settlement);
+    clock_.advance(std::chrono::hours{24});
+
+    EXPECT_EQ(lease().size(), 0U);
+    EXPECT_EQ(counts().hold, 1U);
+    EXPECT_EQ(operate(&Spool::release, id), 1U);
+    EXPECT_EQ(lease().size(), 1U);
+}
+
 TEST_F(SpoolTest, ADeferredMessageWaitsUntilItsTime) {
     commit();
     defer_all();

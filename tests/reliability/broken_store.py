@@ -72,6 +72,44 @@ def a_read_only_queue_refuses_until_it_can_be_written():
         print(f"FIGURES read-only: {used:.1%} of a processor, {ledger.settle()}, {dict(ledger.replies)}", flush=True)
 
 
+def a_queue_directory_that_is_moved_away_is_missed():
+    """Moved away under load, then put back; once with an empty directory in its place meanwhile. While it
+    is away nothing is accepted, by whatever door."""
+    with World(main_cf=QUICK) as world:
+        alerts = world.tell_alerts()
+        world.start()
+        ledger = Ledger(world)
+        away = world.directory / "away"
+        rounds = (True, False) if LONG else (True,)
+        with Load(ledger, smtp=2, sendmail=1, pause=0.05):
+            for number, replaced in enumerate(rounds):
+                time.sleep(1)
+                world.queue.rename(away)
+                if replaced:
+                    world.queue.mkdir()
+                time.sleep(0.5)  # What was under way when it went.
+                accepted = set(ledger.accepted)
+                wait_until(lambda: len(alerts()) == 2 * number + 1, "an alert", log=world.log)
+                time.sleep(4 if LONG else 1)
+                late = {ledger.letters[name].by for name in ledger.accepted - accepted}
+                assert not late, f"accepted while the queue was away, by {late}"
+                if replaced:
+                    world.queue.rmdir()
+                away.rename(world.queue)
+                ledger.disturbance()
+                taken = len(ledger.accepted)
+                wait_until(lambda: len(ledger.accepted) > taken + 3, "mail that is taken again", log=world.log)
+                # It is said to be over when none has been refused for a minute.
+                if LONG:
+                    wait_until(lambda: len(alerts()) == 2 * number + 2, "the end of it", 90, log=world.log)
+        assert [state for state, _, _ in alerts()] == (["store-broken", "ok"] * 2 if LONG else ["store-broken"]), alerts()
+        assert "is not the file that is open" in alerts()[0][2], alerts()
+        assert "killed" not in world.log()
+        figures = ledger.settle()
+        assert figures["refused"] > 10 and figures["extra"] == 0, figures
+        print(f"FIGURES moved away: {figures}, {dict(ledger.replies)}", flush=True)
+
+
 DAMAGES = {
     "the log is truncated": lambda queue: os.truncate(queue / "queue.db-wal", 100),
     "the log is zeroed": lambda queue: overwrite(queue / "queue.db-wal", lambda size: bytes(size)),
@@ -82,6 +120,18 @@ DAMAGES = {
     "the database is gone": lambda queue: (queue / "queue.db").unlink(),
     "the log is gone": lambda queue: (queue / "queue.db-wal").unlink(),
     "the index of the log is noise": lambda queue: overwrite(queue / "queue.db-shm", os.urandom),
+}
+
+
+CONTENT_DAMAGES = {
+    "truncated": lambda path, other: os.truncate(path, 300000),
+    "zeroed": lambda path, other: overwrite(path, bytes),
+    "noise": lambda path, other: overwrite(path, os.urandom),
+    "longer": lambda path, other: os.truncate(path, path.stat().st_size + 1),
+    "replaced": lambda path, other: replace(path, b"nobody wrote this\r\n" * 30000),
+    "another's": lambda path, other: replace(path, other.read_bytes()),
+    "a link": lambda path, other: (path.unlink(), path.symlink_to(other)),
+    "gone": lambda path, other: path.unlink(),
 }
 
 
@@ -139,6 +189,72 @@ def damaged_files_are_noticed_and_nothing_is_invented():
             outcome = f"refused, status {world.daemon.returncode}" if refused else "works"
             print(f"FIGURES {name}: then {replies}, the next start {outcome}, {len(lost)} of {len(ledger.accepted)} not delivered; "
                   f"said: {said[-1].partition(': ')[2].replace(str(world.queue), '')[:90] if said else ''}", flush=True)
+
+
+def submit_large(ledger):
+    """A message with a file of its own, and that file."""
+    assert submit(ledger, 600000).startswith("250")
+    letter = list(ledger.letters.values())[-1]
+    [path] = [path for path in ledger.world.queue.glob("queue.db-c*") if f"{letter.name} ".encode() in path.read_bytes()]
+    return letter, path
+
+
+def damage_content(at_rest):
+    """What lies in files beside the database changes, for each message in another way; two have each
+    other's. The checksum of the whole is all that tells."""
+    with World(main_cf=QUICK, script="RCPT * 450 4.2.1 later\n") as world:
+        alerts = world.tell_alerts()
+        world.start()
+        ledger = Ledger(world)
+        sound = [submit_large(ledger)[0] for _ in range(2)]
+        assert submit(ledger).startswith("250")
+        sound.append(list(ledger.letters.values())[-1])
+        _, other = submit_large(ledger)
+        damaged = {name: submit_large(ledger) for name in [*CONTENT_DAMAGES, "swapped", "swapped with it"]}
+        copies = {name: path.read_bytes() for name, (_, path) in damaged.items()}
+        if at_rest:
+            world.stop()
+        for name, change in CONTENT_DAMAGES.items():
+            change(damaged[name][1], other)
+        one, two = damaged["swapped"][1], damaged["swapped with it"][1]
+        assert one.stat().st_size == two.stat().st_size
+        between = one.with_name("between")
+        one.rename(between), two.rename(one), between.rename(two)
+        world.change_smarthost(script="")
+        if at_rest:
+            world.start()
+        def on_hold():
+            return {r["address"] for entry in world.queued() if entry["queue_name"] == "hold" for r in entry["recipients"]}
+        wait_until(lambda: len(on_hold()) == len(damaged) and not ledger.missing(ledger.read(), on_hold()),
+                   "the others' delivery", log=world.log)
+        assert on_hold() == {letter.recipients[0] for letter, _ in damaged.values()}, (on_hold(), damaged)
+        said = re.findall(r"error: (\w+): put on hold: its stored content is damaged", world.log())
+        assert len(said) == len(set(said)) == len(damaged), said
+        assert alerts() and {state for state, _, _ in alerts()} == {"damaged-mail"}, alerts()
+        # What the operator does: the right bytes are put back, from wherever; the rest is removed.
+        mended = ["noise", "gone", "swapped", "swapped with it"]
+        for name in mended:
+            path = damaged[name][1]
+            path.unlink(missing_ok=True)
+            path.write_bytes(copies[name])
+            shutil.chown(path, world.owner)
+            path.chmod(0o600)
+        ids = {entry["recipients"][0]["address"]: entry["queue_id"] for entry in world.queued()}
+        lost = {letter.recipients[0] for name, (letter, _) in damaged.items() if name not in mended}
+        for name, (letter, _) in damaged.items():
+            world.command("postsuper", "-H" if name in mended else "-d", ids[letter.recipients[0]])
+        world.command("postqueue", "-f")
+        figures = ledger.settle(deleted=lost)
+        assert figures["copies"] == len(ledger.letters) - len(lost) and figures["extra"] == 0, figures
+        wait_until(lambda: not list(world.queue.glob("queue.db-c*")), "no file that is left over", log=world.log)
+
+
+def content_that_changes_under_the_daemon_stops_its_message_alone():
+    damage_content(at_rest=False)
+
+
+def content_that_changed_at_rest_stops_its_message_alone():
+    damage_content(at_rest=True)
 
 
 def a_courier_that_is_ending_leaves_with_its_master():
@@ -201,6 +317,9 @@ def a_copied_queue_works_elsewhere():
 
 if __name__ == "__main__":
     main(a_second_daemon_is_refused, a_read_only_queue_refuses_until_it_can_be_written,
+         a_queue_directory_that_is_moved_away_is_missed,
          damaged_files_are_noticed_and_nothing_is_invented,
+         content_that_changes_under_the_daemon_stops_its_message_alone,
+         content_that_changed_at_rest_stops_its_message_alone,
          a_courier_that_is_ending_leaves_with_its_master,
          a_person_is_told_of_a_store_that_cannot_be_opened, a_copied_queue_works_elsewhere)

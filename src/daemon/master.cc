@@ -110,7 +110,7 @@ void Master::start_intake() {
     });
     if (!started) {
         log_.error(started.error().message);
-        intake_restart_.at = now() + kRestartDelayMax;
+        restart_later(intake_restart_);
         return;
     }
     intake_ = std::make_unique<Worker>(std::move(started).value());
@@ -130,7 +130,7 @@ void Master::start_courier() {
     });
     if (!started) {
         log_.error(started.error().message);
-        courier_restart_.at = now() + kRestartDelayMax;
+        restart_later(courier_restart_);
         return;
     }
     courier_ = std::make_unique<Worker>(std::move(started).value());
@@ -340,6 +340,10 @@ void Master::died(const Worker& worker, int status, Restart& restart) {
     }
     if (state_ != State::Running) return;
     if (now() - worker.started >= kSteadyAfter) restart.delay = std::chrono::seconds(0);
+    restart_later(restart);
+}
+
+void Master::restart_later(Restart& restart) const {
     restart.at = now() + restart.delay;
     restart.delay = std::clamp(restart.delay * 2, std::chrono::seconds(1), kRestartDelayMax);
 }

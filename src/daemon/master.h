@@ -97,6 +97,7 @@ private:
     void intake_ended(WorkerSlot worker, int status);
     void courier_ended(WorkerSlot worker, int status);
     void died(const Worker& worker, int status, Restart& restart);
+    void restart_later(Restart& restart) const;
     void pass_on(const AlertText&);
     void tell_of_store(bool refused);
     void restart_what_is_due();

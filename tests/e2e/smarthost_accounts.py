@@ -52,6 +52,46 @@ def refused_login_keeps_all_mail_and_tries_once():
         world.drained()
 
 
+def an_expired_token_waits_for_the_next_one():
+    """T14: something outside renews tokens and puts another table in the place of the old one. Until then
+    nothing bounces and nobody logs in again and again; then all goes out at once."""
+    for mechanism in ("XOAUTH2", "OAUTHBEARER"):
+        extra = f"smtp_sasl_mechanism_filter = {mechanism.lower()}\n"
+        valid = lambda token: ["--auth", mechanism, "--users", f"user@gsuite.domain:{token}"]
+        with World(main_cf=extra, smarthost_options=valid("ya29.first")) as world:
+            table = world.config / "tokens"
+            def renew(token):
+                beside = table.with_name("tokens.new")
+                beside.write_text(f"{world.relayhost} user@gsuite.domain:{token}\n")
+                beside.chmod(0o600)
+                beside.rename(table)
+            renew("ya29.first")
+            with open(world.config / "main.cf", "a") as main_cf:
+                main_cf.write(f"smtp_sasl_password_maps = texthash:{table}\n")
+            world.start()
+            send(world)
+            world.arrived(1)
+            world.change_smarthost(options=valid("ya29.second"))
+            before = auth_attempts(world)
+            send(world, 10)
+            world.wait_log(r"status=deferred \(.*SASL authentication failed", count=10)
+            assert auth_attempts(world) == before + 1, world.dialogue()
+            # The control: another table with the same token is no reason to try.
+            renew("ya29.first")
+            world.wait_log("has changed -- restarting")
+            send(world)
+            world.wait_log(r"status=deferred \(.*SASL authentication failed", count=11)
+            assert auth_attempts(world) == before + 1, world.dialogue()
+            renew("ya29.second")
+            begun = time.monotonic()
+            world.arrived(12)
+            # A second of quiet after the change, and the next courier's start.
+            assert time.monotonic() - begun < 10, time.monotonic() - begun
+            world.drained()
+            assert "bounced" not in world.log() and "expired" not in world.log()
+            assert not re.search(r"ya29\.", world.log())
+
+
 def flush_tries_a_paused_account_again():
     with World(script="AUTH * x1 535 5.7.8 not now\n") as world:
         world.start()
@@ -284,7 +324,7 @@ def login_is_spoken_where_plain_is_not_offered():
 
 
 if __name__ == "__main__":
-    main(refused_login_keeps_all_mail_and_tries_once, flush_tries_a_paused_account_again,
+    main(refused_login_keeps_all_mail_and_tries_once, an_expired_token_waits_for_the_next_one, flush_tries_a_paused_account_again,
          a_paused_account_takes_mail_in_and_sends_none, what_a_server_says_cannot_speak_to_the_terminal,
          a_person_is_told_once_when_it_begins_and_once_when_it_is_over,
          an_operators_answers_count_and_wrong_ones_are_refused, exhausted_quota_waits,

@@ -5,6 +5,7 @@ import contextlib
 import os
 import pathlib
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -124,6 +125,65 @@ def stopped_for_long_and_nothing_happens_twice():
         assert LONG or not ledger.unknown and not ledger.refused, ledger.replies
         assert figures["extra"] == 0, figures
         print(f"FIGURES stopped: {figures}", flush=True)
+
+
+def starved_and_nothing_happens_twice():
+    """RS2: for each second ten milliseconds of processor, to all that is ours, in the middle of
+    whatever it does. The smarthost is in no hurry, and the clients are not either."""
+    seconds = 60 if LONG else 4
+    with World(main_cf=QUICK, script="END * wait 20\n") as world:
+        world.start()
+        ledger = Ledger(world)
+        pids = [world.daemon.pid, *workers(world).values()]
+        with Load(ledger, smtp=3, sendmail=1, pause=0.02):
+            time.sleep(1)
+            accepted, delivered = len(ledger.accepted), len(list(world.store.glob("*.eml")))
+            used = sum(map(processor_time, pids))
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                for number, pause in ((signal.SIGSTOP, 0.49), (signal.SIGCONT, 0.01)):
+                    for pid in pids:
+                        os.kill(pid, number)
+                    time.sleep(pause)
+            used = (sum(map(processor_time, pids)) - used) / seconds
+            served = len(ledger.accepted) - accepted, len(list(world.store.glob("*.eml"))) - delivered
+        assert used < 0.1, f"not starved: {used:.0%} of a processor"
+        assert min(served) > 0, f"accepted and delivered while it starved: {served}"
+        figures = ledger.settle()
+        assert workers(world) and set(workers(world).values()) < set(pids), "a worker ended"
+        assert figures["extra"] == 0 and not ledger.refused and not ledger.unknown, (figures, ledger.replies)
+        print(f"FIGURES starved: {used:.1%} of a processor, meanwhile {served[0]} accepted and {served[1]} delivered, {figures}", flush=True)
+
+
+def no_process_can_be_made():
+    """RS3: a worker dies and another cannot be started for want of processes. The one that is left goes
+    on, and when there is room again, the other comes by itself. (The limit is for accounts other than
+    root's: a daemon that somebody else has started.)"""
+    need("prlimit", "setpriv")
+    with World(main_cf=QUICK, owner="uucp") as world:
+        world.log_file.touch()
+        world.queue.mkdir()
+        for path in [world.directory, *world.directory.rglob("*")]:
+            shutil.chown(path, world.owner, world.owner)
+        world.start(prefix=["setpriv", f"--reuid={world.owner}", f"--regid={world.owner}", "--clear-groups"])
+        ledger = Ledger(world)
+        with Load(ledger, smtp=2, sendmail=1, pause=0.05):
+            time.sleep(1)
+            for name in ("intake", "courier"):
+                limit(world, world.daemon.pid, "nproc", 1)
+                ledger.disturbance()
+                os.kill(worker(world, name), signal.SIGKILL)
+                world.wait_log(f"start the {name} process: Resource temporarily unavailable", 2 if name == "intake" else 1)
+                used = processor_time(world.daemon.pid)
+                time.sleep(5 if LONG else 1)
+                used = processor_time(world.daemon.pid) - used
+                assert world.daemon.poll() is None, world.log()
+                assert used < 0.5, f"the master used {used:.2f} s"
+                limit(world, world.daemon.pid, "nproc", 10000)
+                wait_until(lambda: len(workers(world)) == 2, f"another {name}", log=world.log)
+                ledger.disturbance()
+        figures = ledger.settle()
+        print(f"FIGURES no processes: {figures}, {dict(ledger.replies)}", flush=True)
 
 
 def descriptors(pid):
@@ -246,4 +306,5 @@ def a_log_that_takes_nothing_delays_nothing():
 
 if __name__ == "__main__":
     main(a_log_that_takes_nothing_delays_nothing, allocations_fail, a_memory_limit_kills_and_nothing_is_lost, stopped_for_long_and_nothing_happens_twice,
+         starved_and_nothing_happens_twice, no_process_can_be_made,
          intake_runs_out_of_descriptors, the_courier_runs_out_of_descriptors, signals_come_at_any_time)

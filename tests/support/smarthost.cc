@@ -84,6 +84,14 @@ struct Settings {
     unsigned idle_ms = 600000;  ///< A client that is silent for longer is left.
 };
 
+/// What stands in `text` behind `begin`, up to one of the characters of `end`.
+std::string between(const std::string& text, std::string_view begin, const char* end) {
+    const std::size_t at = text.find(begin);
+    if (at == std::string::npos) return "";
+    const std::size_t from = at + begin.size();
+    return text.substr(from, text.find_first_of(end, from) - from);
+}
+
 std::string contents_of(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
     std::ostringstream text;
@@ -415,6 +423,17 @@ private:
             const auto word = co_await challenge("Password:");
             user = name.value_or("");
             password = word.value_or("");
+        } else if (equals_ignoring_case(mechanism, "XOAUTH2") ||
+                   equals_ignoring_case(mechanism, "OAUTHBEARER")) {
+            // `user=ann^Aauth=Bearer TOKEN^A^A`, or `n,a=ann,^A...`.
+            const std::string text = decode_base64(initial).value_or("");
+            user = between(text,
+                           equals_ignoring_case(mechanism, "XOAUTH2") ? "user=" : "n,a=", ",\x01");
+            password = between(text, "auth=Bearer ", "\x01");
+            // Why not, as Google says it; the client has to answer before it hears the rest.
+            if (!host_.knows(user, password)) {
+                co_await challenge(R"({"status":"400","schemes":"Bearer","scope":"mail"})");
+            }
         }
         authenticated_ = host_.knows(user, password);
         const std::string usual =

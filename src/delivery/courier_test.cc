@@ -29,9 +29,12 @@ public:
         }
         if (said.starts_with("MAIL")) {
             replies_.emplace_back(250, "ok");
-            for (std::size_t i = 0; i < rcpts; ++i) replies_.push_back(to_rcpt_);
-            replies_.emplace_back(to_rcpt_.is_positive() ? smtp::Reply(354, "go")
-                                                         : smtp::Reply(554, "nobody"));
+            // Senders exist.
+            const bool report = said.starts_with("MAIL FROM:<>");
+            const smtp::Reply to_rcpt = report ? smtp::Reply(250, "ok") : to_rcpt_;
+            for (std::size_t i = 0; i < rcpts; ++i) replies_.push_back(to_rcpt);
+            replies_.push_back(to_rcpt.is_positive() ? smtp::Reply(354, "go")
+                                                     : smtp::Reply(554, "nobody"));
         } else {
             replies_.emplace_back(250, "2.0.0 queued");
         }

@@ -116,20 +116,20 @@ protected:
         EXPECT_TRUE(transact([&] { return spool_->append(made.ticket.number, 0, "one"); }));
         return made;
     }
-    NewMessage small(const std::string& drop) {
+    bool take(const std::string& drop) {
         NewMessage made = new_message({"b@example.com"}, "x\r\n");
         made.drop = drop;
-        return made;
+        return transact([&] { return spool_->commit(made, 0, "x\r\n"); }).has_value();
     }
     std::uint64_t waiting() { return counts().incoming + counts().active; }
 };
 
 TEST_F(MaildropTest, AFileIsOneMessageHoweverOftenItComes) {
-    ASSERT_TRUE(transact([&] { return spool_->commit(small("a:1"), 0, "x\r\n"); }));
-    ASSERT_TRUE(transact([&] { return spool_->commit(small("a:2"), 0, "x\r\n"); }));
+    ASSERT_TRUE(take("a:1"));
+    ASSERT_TRUE(take("a:2"));
     EXPECT_EQ(waiting(), 2U);
 
-    ASSERT_TRUE(transact([&] { return spool_->commit(small("a:1"), 0, "x\r\n"); }));
+    ASSERT_TRUE(take("a:1"));
     const NewMessage again = large("a:2");
     ASSERT_TRUE(transact([&] { return spool_->commit(again, 1, "two\r\n"); }));
 
@@ -140,24 +140,25 @@ TEST_F(MaildropTest, AFileIsOneMessageHoweverOftenItComes) {
 }
 
 TEST_F(MaildropTest, AFileIsRememberedWhenItsMessageIsGoneAndByTheNextProcess) {
-    ASSERT_TRUE(transact([&] { return spool_->commit(small("a:1"), 0, "x\r\n"); }));
+    ASSERT_TRUE(take("a:1"));
     settle(finish(lease()[0], Kind::Sent));
     reopen();
-    ASSERT_TRUE(transact([&] { return spool_->commit(small("a:1"), 0, "x\r\n"); }));
+    ASSERT_TRUE(take("a:1"));
     EXPECT_EQ(waiting(), 0U);
 }
 
 // Else it would be neither in the queue nor in maildrop.
 TEST_F(MaildropTest, AFileThatWasRefusedIsTakenWhenItComesAgain) {
-    NewMessage wrong = small("a:1");
+    NewMessage wrong = new_message({"b@example.com"}, "x\r\n");
+    wrong.drop = "a:1";
     wrong.content_length += 1;
     EXPECT_FALSE(transact([&] { return spool_->commit(wrong, 0, "x\r\n"); }));
-    ASSERT_TRUE(transact([&] { return spool_->commit(small("a:1"), 0, "x\r\n"); }));
+    ASSERT_TRUE(take("a:1"));
     EXPECT_EQ(waiting(), 1U);
 }
 
 TEST_F(MaildropTest, RemembersNoMoreFilesThanMayLieThere) {
-    ASSERT_TRUE(transact([&] { return spool_->commit(small("first"), 0, "x\r\n"); }));
+    ASSERT_TRUE(take("first"));
     const auto first = transact([&] { return spool_->reserve(Spool::kTakenMax); });
     ASSERT_TRUE(spool_->begin());
     for (std::uint64_t i = 0; i < Spool::kTakenMax; ++i) {
@@ -168,9 +169,9 @@ TEST_F(MaildropTest, RemembersNoMoreFilesThanMayLieThere) {
     ASSERT_TRUE(spool_->commit_transaction());
     const std::uint64_t before = waiting();
 
-    ASSERT_TRUE(transact([&] { return spool_->commit(small("next0"), 0, "x\r\n"); }));
+    ASSERT_TRUE(take("next0"));
     EXPECT_EQ(waiting(), before) << "one of the last";
-    ASSERT_TRUE(transact([&] { return spool_->commit(small("first"), 0, "x\r\n"); }));
+    ASSERT_TRUE(take("first"));
     EXPECT_EQ(waiting(), before + 1) << "forgotten long after its file went";
 }
 

@@ -20,6 +20,10 @@
 #include "core/unique_fd.h"
 #include "daemon/service_manager.h"
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#include <sanitizer/common_interface_defs.h>
+#endif
+
 namespace postrider::daemon {
 namespace {
 
@@ -126,6 +130,14 @@ std::size_t size_known_to(long version) {
                           : offsetof(Ruleset, network);
 }
 
+/// A sanitizer writes its report where log_path of its options says: it opens that file now, as it
+/// could not when it has something to say.
+void open_sanitizers_report() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    __sanitizer_get_report_path();
+#endif
+}
+
 bool allow_beneath(int ruleset, const std::filesystem::path& path, std::uint64_t rights) {
     const UniqueFd parent(::open(path.c_str(), O_PATH | O_CLOEXEC));
     if (!parent) return true;  // What is not there cannot be used.
@@ -187,6 +199,7 @@ bool has_ambient_privileges() {
 }
 
 void confine_reach(Role role, const FileAccess& access, const Log& log) {
+    open_sanitizers_report();
     const long version = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, kAskVersion);
     if (version < 1) {
         log.info(

@@ -14,7 +14,7 @@ import threading
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
 import injected
 from injected import AT_FDCWD, Ended, Injected
-from mailbench import BIN, Skip, World, main, wait_until
+from mailbench import BIN, Skip, World, main, sanitizer, wait_until
 from memory import writable_memory
 
 
@@ -54,10 +54,6 @@ def listeners(pid):
     return found
 
 
-def is_sanitized():
-    return b"__asan_init" in (BIN / "postriderd").read_bytes()
-
-
 def need_root():
     if os.geteuid() != 0:
         raise Skip("a process that cannot be dumped shows its descriptors to root alone")
@@ -76,7 +72,7 @@ def workers_have_no_privileges():
             assert state["Groups"] == "", (name, state["Groups"])
             for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
                 assert int(state[kind], 16) == 0, (name, kind, state[kind])
-            if not is_sanitized():
+            if not sanitizer():
                 assert state["Seccomp"] == "2", (name, state["Seccomp"])
 
 
@@ -280,7 +276,7 @@ def opened(pid, path, flags=os.O_RDONLY):
 
 def need_filters():
     need_root()
-    if is_sanitized():
+    if sanitizer():
         raise Skip("system calls are not confined in a sanitized build")
 
 

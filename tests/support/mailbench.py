@@ -9,6 +9,7 @@ Everything lives below one temporary directory and on loopback; every process st
 here, by its pid. Waits are bounded and fail with the log.
 """
 
+import atexit
 import os
 import pathlib
 import pwd
@@ -25,6 +26,32 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("POSTRIDER_BIN", ROOT / "build" / "bin"))
 TESTS = pathlib.Path(os.environ.get("POSTRIDER_TESTS", ROOT / "build" / "tests"))
 PATIENCE = float(os.environ.get("POSTRIDER_PATIENCE", "30"))
+
+
+# Of programs that were built with sanitizers: what any of them finds, in whichever process, stands in
+# a file there, and its status is this one.
+REPORTS = pathlib.Path(tempfile.mkdtemp(prefix="postrider-reports-"))
+REPORTS.chmod(0o1777)
+atexit.register(shutil.rmtree, REPORTS, ignore_errors=True)
+for _options in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"):
+    os.environ[_options] = f"log_path={REPORTS}/report:exitcode=86:print_stacktrace=1"
+
+
+def sanitizer():
+    """By which the programs were built: `address`, `thread`, or none."""
+    program = (BIN / "postriderd").read_bytes()
+    return "address" if b"__asan_init" in program else "thread" if b"__tsan_init" in program else None
+
+
+def take_reports():
+    """What sanitizers have reported since they were asked last."""
+    found = []
+    for path in sorted(REPORTS.iterdir()):
+        text = path.read_text(errors="replace")
+        if text.strip():  # An empty one is that of a process that may have something to say yet.
+            found.append(text)
+            path.unlink()
+    return found
 
 
 class Skip(Exception):
@@ -300,6 +327,8 @@ def main(*tests):
         begun = time.monotonic()
         try:
             test()
+            reports = take_reports()
+            assert not reports, "a sanitizer has reported:\n" + "\n".join(reports)
             print(f"ok      {name} ({time.monotonic() - begun:.1f} s)", flush=True)
         except Skip as reason:
             skipped += 1
@@ -308,5 +337,6 @@ def main(*tests):
             failed += 1
             import traceback
             traceback.print_exc()
+            print(*take_reports(), sep="\n", file=sys.stderr)
             print(f"FAILED  {name}: {type(trouble).__name__}", flush=True)
     sys.exit(1 if failed else 77 if skipped and skipped == len(tests) else 0)

@@ -1,0 +1,34 @@
+#!/usr/bin/env python3
+"""The control of the runs with sanitizers: what one of them reports in any process of ours is noticed."""
+
+import os
+import pathlib
+import signal
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "e2e"))
+from isolation import processes
+from mailbench import BIN, Skip, World, main, sanitizer, take_reports, wait_until
+
+
+def a_report_of_any_process_is_noticed():
+    if not sanitizer():
+        raise Skip(f"{BIN} was not built with sanitizers")
+    with World() as world:
+        world.start()
+        for name in ("intake", "courier"):
+            victim = processes(world)[name]
+            os.kill(victim, signal.SIGSEGV)  # A report of its own to a sanitizer.
+            world.wait_log(f"process {name} pid {victim} exit status 86")
+            [found] = take_reports()
+            assert f"=={victim}==ERROR" in found and "SEGV" in found, found
+            wait_until(lambda: processes(world)[name] != victim, f"another {name}", log=world.log)
+        master = world.daemon
+        master.send_signal(signal.SIGSEGV)
+        assert master.wait(timeout=60) == 86
+        assert "SEGV" in "".join(take_reports())
+        world.console.write_text("")  # Where each of them said that a signal had come.
+
+
+if __name__ == "__main__":
+    main(a_report_of_any_process_is_noticed)

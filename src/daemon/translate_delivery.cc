@@ -128,6 +128,8 @@ delivery::ReportOptions report_options(const config::Config& config) {
     options.smtputf8_enable = config.boolean("smtputf8_enable");
     options.threaded_bounces = config.boolean("enable_threaded_bounces");
     options.bounce_size_limit = static_cast<std::size_t>(config.integer("bounce_size_limit"));
+    options.sender_limit = static_cast<unsigned>(config.integer("sender_report_limit"));
+    options.sender_interval = config.time("sender_report_interval");
     return options;
 }
 

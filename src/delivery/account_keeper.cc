@@ -67,6 +67,7 @@ net::Awaitable<Result<void>> AccountKeeper::take_up() {
     }
     for (const auto& [key, count] : *waiting) {
         const Account account = Account::of_key(key);
+        if (queue::is_summary(account)) continue;
         if (accounts_.find(account) == nullptr) {
             record(account);
             continue;

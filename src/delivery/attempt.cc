@@ -55,6 +55,7 @@ net::Awaitable<void> Attempt::deliver(Route route, Ordinals pending) {
     Way way{std::move(route), std::move(login), lane};
     const auto ruling = depot_.keeper.accounts().rule(way.login.account, depot_.clock.now());
     if (ruling.standing != Accounts::Standing::Blocked) co_await content_.fetch_ahead();
+    const std::string party = queue::party_of(lease_.submitter_uid, lease_.envelope.reverse_path);
     int stale = 0;
     bool first = true;
     while (!pending.empty()) {
@@ -62,7 +63,7 @@ net::Awaitable<void> Attempt::deliver(Route route, Ordinals pending) {
         if (!first && stale == 0 && !outcomes_.empty()) co_await settle_part();
         first = false;
         co_await lane.wait_for_warmth();
-        const Admission admission = co_await lane.admit(way.login.account);
+        const Admission admission = co_await lane.admit(way.login.account, party);
         if (admission == Admission::Stopping) co_return;
         stations_.taken = depot_.clock.now();
         stations_.connected.reset();

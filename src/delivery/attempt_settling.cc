@@ -1,4 +1,6 @@
 // The end of an attempt: what the queue is told, and the reports that go with it.
+#include <fmt/format.h>
+
 #include "delivery/attempt.h"
 #include "delivery/conclusion.h"
 #include "queue/backoff.h"
@@ -75,14 +77,23 @@ net::Awaitable<void> Attempt::conclude_all() {
     settlement.number = lease_.number;
     settlement.outcomes = std::move(end.outcomes);
     settlement.dead = std::move(end.dead);
-    // Without its report a failed recipient stays owed one: the next attempt makes it.
-    if (co_await add_report(settlement, ReportKind::Failure, std::move(end.failures))) {
-        settlement.reported = std::move(end.reported);
+    settlement.reported = std::move(end.unwanted);
+    const mail::Address& sender = lease_.envelope.reverse_path;
+    const bool left_out = !end.failures.empty() && !depot_.summaries.may_report(sender);
+    // Without its report a failed recipient stays owed one: the next attempt makes it, or a
+    // summary.
+    if (!left_out) {
+        const bool told =
+            co_await add_report(settlement, ReportKind::Failure, std::move(end.failures));
+        if (!told) end.reported.clear();
+        settlement.reported.insert(settlement.reported.end(), end.reported.begin(),
+                                   end.reported.end());
     }
     co_await add_report(settlement, ReportKind::Success, std::move(end.successes));
-    const bool delayed = !end.delays.empty();
-    const bool told = co_await add_report(settlement, ReportKind::Delay, std::move(end.delays));
-    settlement.delay_reported = delayed && told;
+    if (!end.delays.empty() && depot_.summaries.may_warn(sender)) {
+        settlement.delay_reported =
+            co_await add_report(settlement, ReportKind::Delay, std::move(end.delays));
+    }
     settlement.finished = true;
     settlement.hold = damaged_;
     queue::Backoff backoff;
@@ -98,8 +109,19 @@ net::Awaitable<void> Attempt::conclude_all() {
         settlement.next_attempt = now;
     }
     const bool waits = !settlement.waits_for.empty();
+    const bool for_summary = left_out && end.undecided == 0;
+    if (for_summary) {
+        settlement.waits_for = Summaries::account_of(sender).key();
+        settlement.next_attempt = depot_.summaries.due(sender);
+    }
     const queue::Settled settled = co_await depot_.settler.settle(std::move(settlement), lease_.id);
-    if (waits) depot_.keeper.waiting_recorded(*waits_for);
+    if (waits && !for_summary) depot_.keeper.waiting_recorded(*waits_for);
+    if (for_summary) {
+        depot_.bounce_log.info(
+            fmt::format("{}: sender non-delivery notification: later, in a summary for <{}>",
+                        lease_.id.str(), mail::external(sender)));
+        depot_.summaries.owe(sender);
+    }
     for (const auto& [notice, id] : notices_) {
         depot_.bounce_log.info(notice_line(lease_.id, notice, id));
     }

@@ -46,7 +46,7 @@ Conclusion conclude(const queue::Lease& lease, std::vector<queue::Outcome> outco
     const auto fail = [&](const queue::QueuedRecipient& who, const mail::Disposition& why) {
         const mail::Notify& notify = who.recipient.notify;
         if (notify.never || (!notify.is_unspecified() && !notify.failure)) {
-            end.reported.push_back(who.ordinal);
+            end.unwanted.push_back(who.ordinal);
         } else if (reportable) {
             end.reported.push_back(who.ordinal);
             end.failures.emplace_back(who.recipient, why);
@@ -57,6 +57,7 @@ Conclusion conclude(const queue::Lease& lease, std::vector<queue::Outcome> outco
 
     for (const queue::QueuedRecipient& recipient : lease.recipients) {
         if (recipient.state == queue::RecipientState::Failed) fail(recipient, recipient.last);
+        if (recipient.state == queue::RecipientState::Waiting) ++end.undecided;
     }
     for (queue::Outcome& outcome : outcomes) {
         const queue::QueuedRecipient* who = find(lease, outcome.ordinal);
@@ -66,6 +67,7 @@ Conclusion conclude(const queue::Lease& lease, std::vector<queue::Outcome> outco
             what.kind = Kind::Expired;
             end.expired = true;
         }
+        if (what.kind != Kind::Deferred) --end.undecided;
         switch (what.kind) {
             case Kind::Bounced:
             case Kind::Expired:

@@ -1,6 +1,7 @@
 // The end of an attempt: what is recorded of it, and whom it is reported to.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -17,8 +18,10 @@ struct Conclusion {
     std::vector<message::ReportedRecipient> failures;   ///< For the non-delivery report.
     std::vector<message::ReportedRecipient> delays;     ///< For the delay notice.
     std::vector<message::ReportedRecipient> successes;  ///< For the success report.
-    std::vector<std::uint32_t> reported;  ///< Failed, and somebody is told or did not want to be.
+    std::vector<std::uint32_t> reported;  ///< Failed: those of `failures`.
+    std::vector<std::uint32_t> unwanted;  ///< Failed, and nobody wants to be told.
     std::vector<std::uint32_t> dead;      ///< Failed, and nobody can be told.
+    std::size_t undecided = 0;            ///< Recipients still to be tried.
     bool expired = false;                 ///< Waiting recipients ran out of time.
 };
 

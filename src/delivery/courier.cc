@@ -60,6 +60,7 @@ struct Courier::State {
 net::Awaitable<void> Courier::State::run() {
     running = true;
     depot.tasks.spawn(depot.connections.retire_idle(), "idle connections");
+    depot.tasks.spawn_vital(depot.summaries.run(), "summaries");
     while (!depot.gate.stopping) {
         depot.due.reset();
         const MonotonicTime wake = co_await look();
@@ -187,6 +188,7 @@ net::Awaitable<void> Courier::State::stop() {
     depot.gate.stopping = true;
     depot.due.set();
     depot.connections.stop();
+    depot.summaries.stop();
     depot.lanes.wake_all();
     for (Attempt* attempt : attempts) attempt->cut_off();
     const MonotonicTime deadline = clock.monotonic() + depot.options.stop_grace;

@@ -28,7 +28,8 @@ Depot::Depot(const Options& what, const Maps& maps, queue::Queue& from, Dialler&
                   due.set();
                   lanes.wake_all();
               }),
-      reporter(options, queue, clock, bounce_log) {}
+      reporter(options, queue, clock, bounce_log),
+      summaries(options, queue, clock, executor, bounce_log, qmgr_log) {}
 
 void Depot::learn_from_dialling(Lane& lane, const KnownLogin& login, const Verdict& trouble,
                                 WallTime begun) {

@@ -17,6 +17,7 @@
 #include "delivery/reporter.h"
 #include "delivery/route.h"
 #include "delivery/settler.h"
+#include "delivery/summaries.h"
 #include "delivery/transaction.h"
 #include "net/event.h"
 #include "net/task_group.h"
@@ -47,6 +48,7 @@ struct Depot {
     Connections connections;
     Settler settler;
     Reporter reporter;
+    Summaries summaries;
 
     /// There is no session; the attempt to get one began at `begun`.
     void learn_from_dialling(Lane&, const KnownLogin&, const Verdict&, WallTime begun);

@@ -21,12 +21,12 @@ Lane::Lane(const Options& options, const Accounts& accounts, const Gate& gate, c
       clock_(clock),
       executor_(std::move(executor)) {}
 
-net::Awaitable<Admission> Lane::admit(const Account& account) {
+net::Awaitable<Admission> Lane::admit(const Account& account, const std::string& party) {
     net::Event turn(executor_);
-    bool queued = false;
+    const auto here = waiting_.emplace(std::pair(turns_.place(party), arrivals_++), &turn).first;
     Admission admission = Admission::Stopping;
     while (!gate_.stopping) {
-        const bool first = waiting_.empty() || waiting_.front() == &turn;
+        const bool first = here == waiting_.begin();
         const auto ruling = accounts_.rule(account, clock_.now());
         if (!out_of_reach && ruling.standing == Accounts::Standing::Blocked) {
             admission = Admission::Blocked;
@@ -37,19 +37,18 @@ net::Awaitable<Admission> Lane::admit(const Account& account) {
         const MonotonicTime now = clock_.monotonic();
         if (first && may_send && congestion.admits(now)) {
             congestion.started(now);
+            turns_.serve(here->first.first);
             admission =
                 ruling.standing == Accounts::Standing::Probe ? Admission::Probe : Admission::Go;
             break;
         }
-        if (!queued) waiting_.push_back(&turn);
-        queued = true;
         turn.reset();
         MonotonicTime look = now + kLookAgain;
         if (first && may_send) look = std::min(look, congestion.head_start_ends(now));
         const auto waited = co_await turn.wait(look);
         if (!waited && waited.error().code == ErrorCode::Cancelled) break;
     }
-    if (queued) std::erase(waiting_, &turn);
+    waiting_.erase(here);
     // The next in line looks for itself: there may be room for more than one.
     wake_next();
     co_return admission;
@@ -72,11 +71,11 @@ net::Awaitable<void> Lane::wait_for_warmth() {
 }
 
 void Lane::wake_next() {
-    if (!waiting_.empty()) waiting_.front()->set();
+    if (!waiting_.empty()) waiting_.begin()->second->set();
 }
 
 void Lane::wake_all() {
-    for (net::Event* event : waiting_) event->set();
+    for (const auto& [place, event] : waiting_) event->set();
     for (net::Event* event : for_warmth_) event->set();
 }
 

@@ -2,15 +2,16 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
 
 #include "core/clock.h"
+#include "core/fair_turns.h"
 #include "delivery/accounts.h"
 #include "delivery/congestion.h"
 #include "delivery/options.h"
@@ -37,14 +38,15 @@ enum class Admission : std::uint8_t {
     Stopping,
 };
 
-/// The attempts for one destination pass here, in order of arrival.
+/// The attempts for one destination pass here: those of one party in order of arrival, those of
+/// different ones in turn.
 class Lane {
 public:
     /// The references must outlive it.
     Lane(const Options&, const Accounts&, const Gate&, const Clock&, boost::asio::any_io_executor);
 
     /// Waits for a turn. Go and Probe must be followed by release().
-    net::Awaitable<Admission> admit(const Account& account);
+    net::Awaitable<Admission> admit(const Account& account, const std::string& party);
     void release();
     /// Waits while a connection is being made without mail: it is nearly as good as a warm one, and
     /// if its login is refused, another would be too.
@@ -69,7 +71,10 @@ private:
     const Gate& gate_;
     const Clock& clock_;
     boost::asio::any_io_executor executor_;
-    std::deque<net::Event*> waiting_;  // In order of arrival; each lives in its attempt's frame.
+    FairTurns turns_;
+    std::uint64_t arrivals_ = 0;
+    // By place, then by arrival; each event lives in its attempt's frame.
+    std::map<std::pair<std::int64_t, std::uint64_t>, net::Event*> waiting_;
     std::vector<net::Event*> for_warmth_;
 };
 

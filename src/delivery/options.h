@@ -114,6 +114,9 @@ struct ReportOptions {
     bool smtputf8_enable = true;
     bool threaded_bounces = false;
     std::size_t bounce_size_limit = 50000;
+    /// A sender gets so many reports in an interval (0: any number), then one for all that follow.
+    unsigned sender_limit = 100;                 ///< sender_report_limit
+    std::chrono::seconds sender_interval{3600};  ///< sender_report_interval
 };
 
 struct Options {

@@ -20,15 +20,16 @@ bool is_whole(const queue::Lease& lease, std::string_view content) {
     return content.size() == lease.content_length && checksum_of(content) == lease.checksum;
 }
 
-queue::OwnMessage for_queue(const queue::Lease& lease, const queue::Ticket& ticket, WallTime now,
-                            message::Report written) {
+}  // namespace
+
+queue::OwnMessage own_message(const queue::Ticket& ticket, WallTime now, const mail::Address& to,
+                              bool smtputf8, message::Report written) {
     queue::OwnMessage own;
     own.message.ticket = ticket;
-    mail::Recipient to(lease.envelope.reverse_path);
-    own.message.envelope.recipients.push_back(std::move(to));
+    own.message.envelope.recipients.emplace_back(to);
     own.message.envelope.body =
         written.has_8bit ? mail::BodyType::EightBitMime : mail::BodyType::Unknown;
-    own.message.envelope.smtputf8 = lease.envelope.smtputf8;
+    own.message.envelope.smtputf8 = smtputf8;
     own.message.arrival = now;
     own.message.origin = queue::Origin::Report;
     own.message.client = "local";
@@ -41,8 +42,6 @@ queue::OwnMessage for_queue(const queue::Lease& lease, const queue::Ticket& tick
     own.content = std::move(written.content);
     return own;
 }
-
-}  // namespace
 
 message::ReportRequest Reporter::request(const queue::Lease& lease, message::ReportKind kind,
                                          const queue::Ticket& ticket, WallTime now) const {
@@ -90,7 +89,8 @@ net::Awaitable<std::optional<queue::OwnMessage>> Reporter::write(
     }
     // Of what is damaged the header alone is worth something to its sender.
     what.headers_only = wanted == lease.content_length && !is_whole(lease, what.original_content);
-    queue::OwnMessage own = for_queue(lease, ticket, now, message::write_report(what));
+    queue::OwnMessage own = own_message(ticket, now, lease.envelope.reverse_path,
+                                        lease.envelope.smtputf8, message::write_report(what));
     co_return own;
 }
 

@@ -13,6 +13,10 @@
 
 namespace postrider::delivery {
 
+/// What was written, as a message to `to`.
+queue::OwnMessage own_message(const queue::Ticket&, WallTime now, const mail::Address& to,
+                              bool smtputf8, message::Report written);
+
 /// Writes them; whoever settles the original commits them in the same transaction.
 class Reporter {
 public:

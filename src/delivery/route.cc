@@ -34,8 +34,10 @@ Route smtp(std::string next_hops, bool is_relayhost) {
 // `error:5.1.1 text`, `retry:4.3.0 text`; the status may be left out.
 Route told_by_table(mail::Disposition::Kind kind, mail::EnhancedStatus otherwise,
                     std::string_view text) {
-    const auto status = mail::parse_status(text);
+    auto status = mail::parse_status(text);
     if (status) text = mail::after_status(text);
+    // A report that says "failed" with a status of success would be believed by programs.
+    if (status) status->status_class = otherwise.status_class;
     if (text.empty())
         text = kind == mail::Disposition::Kind::Bounced ? "undeliverable" : "deferred";
     return settled(kind, status.value_or(otherwise), std::string(text));

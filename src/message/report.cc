@@ -4,22 +4,18 @@
 #include <chrono>
 #include <optional>
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include "core/ascii.h"
 #include "core/log.h"
-#include "message/content_writer.h"
 #include "message/header_field.h"
+#include "message/report_lines.h"
 #include "message/report_words.h"
 
 namespace postrider::message {
 
 namespace {
 
-constexpr std::size_t kRecordMax = 2048;  // line_length_limit, for the size.
-constexpr std::size_t kWrapColumn = 79;
-constexpr std::size_t kWrapIndent = 4;
 constexpr std::size_t kMessageIdMax = 512;
 
 /// Takes the next line off `content`, without its end.
@@ -53,16 +49,21 @@ std::string original_message_id(std::string_view content) {
     return {};
 }
 
+/// As Postfix does it: what is 8bit anyway is said in UTF-8.
+bool is_eight_bit(const ReportRequest& request) {
+    return request.smtputf8_enable || request.original.body == mail::BodyType::EightBitMime;
+}
+
 /// Writes one report. Every text from outside passes through text() or status_text(): after them
 /// it holds no line break and no control character.
-class Writer {
+class Writer : private ReportLines {
 public:
     explicit Writer(const ReportRequest& request)
-        : request_(request),
+        : ReportLines(is_eight_bit(request)),
+          request_(request),
           headers_only_(!returns_full_message(request)),
           global_(request.original.smtputf8 && request.smtputf8_enable),
-          eight_bit_(request.smtputf8_enable ||
-                     request.original.body == mail::BodyType::EightBitMime),
+          eight_bit_(is_eight_bit(request)),
           boundary_(boundary()) {}
 
     Report write() {
@@ -73,12 +74,11 @@ public:
         line("");
         line("--" + boundary_ + "--");
 
-        report_.size = out_.size();
-        report_.longest_line = static_cast<std::uint32_t>(out_.longest_line());
-        report_.checksum = out_.checksum();
-        report_.has_8bit = out_.has_8bit();
-        report_.content = out_.take();
-        return std::move(report_);
+        Report report = finish();
+        report.header_length = header_length_;
+        report.message_id = std::move(message_id_);
+        report.subject = report_subject(request_.kind, request_.to_postmaster);
+        return report;
     }
 
 private:
@@ -99,48 +99,11 @@ private:
         return result;
     }
 
-    /// As it may stand in our header and in the part for people.
-    std::string text(std::string_view raw) const {
-        auto result = printable(raw);
-        if (!eight_bit_) mask_8bit(result);
-        return result;
-    }
-
     /// As it may stand in the delivery status, which is ASCII unless it is `global`.
     std::string status_text(std::string_view raw) const {
         auto result = printable(raw);
         if (!global_) mask_8bit(result);
         return result;
-    }
-
-    static void mask_8bit(std::string& text) {
-        for (char& c : text)
-            if (!is_ascii(c)) c = '?';
-    }
-
-    void line(std::string_view text) { out_.line(text); }
-
-    /// Breaks between words, so that lines have at most 79 characters where words allow it.
-    void wrapped(std::string_view words) {
-        std::string current;
-        bool first = true;
-        while (!words.empty()) {
-            const auto end = std::min(words.find_first_of(" \t"), words.size());
-            const auto next = std::min(words.find_first_not_of(" \t", end), words.size());
-            if (!without_trailing_space(current).empty() && current.size() + end > kWrapColumn) {
-                line(without_trailing_space(current));
-                current.assign(kWrapIndent, ' ');
-                first = false;
-            }
-            current.append(words.substr(0, next));
-            words.remove_prefix(next);
-        }
-        const auto rest = without_trailing_space(current);
-        if (first || !rest.empty()) line(rest);
-    }
-
-    static std::string_view without_trailing_space(std::string_view text) {
-        return text.substr(0, text.find_last_not_of(" \t") + 1);
     }
 
     void begin_part(std::string_view description) {
@@ -155,7 +118,6 @@ private:
     void recipient_status(const ReportedRecipient&);
     void returned_part();
 
-    std::string recipient_of_report() const;
     std::string address_type(std::string_view address) const {
         return global_ && !is_ascii(address) && is_utf8(address) ? "utf-8" : "rfc822";
     }
@@ -169,37 +131,19 @@ private:
 
     const ReportRequest& request_;
     const bool headers_only_;
-    const bool global_;     // The types of RFC 6533, for a message that asked for SMTPUTF8.
-    const bool eight_bit_;  // Labelled 8bit, and UTF-8 for people.
+    const bool global_;  // The types of RFC 6533, for a message that asked for SMTPUTF8.
+    const bool eight_bit_;
     const std::string boundary_;
-    ContentWriter out_{kRecordMax};
-    Report report_;
+    std::uint32_t header_length_ = 0;
+    std::string message_id_;
 };
 
-std::string Writer::recipient_of_report() const {
-    auto to = request_.to.empty() ? mail::external(request_.original.reverse_path) : request_.to;
-    const auto address = mail::parse_address(to);
-    if (address && !address->is_null() && address->domain.empty() && !request_.origin.empty())
-        to += "@" + request_.origin;
-    return text(to);
-}
-
 void Writer::header_section() {
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(request_.now);
-    const auto date = text(mail_date(request_.now, request_.zone));
-    const auto host = text(request_.host);
-    report_.message_id = fmt::format("<{:%Y%m%d%H%M%S}.{}@{}>",
-                                     fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)),
-                                     request_.id.str(), host);
-    report_.subject = report_subject(request_.kind, request_.to_postmaster);
-
-    line(fmt::format("Received: by {} ({})", host, text(request_.mail_name)));
-    line(fmt::format("\tid {}; {}", request_.id.str(), date));
-    line("Date: " + date);
-    line(fmt::format("From: Mail Delivery System <MAILER-DAEMON@{}>",
-                     text(request_.origin.empty() ? request_.host : request_.origin)));
-    line("Subject: " + report_.subject);
-    line("To: " + recipient_of_report());
+    const auto subject = report_subject(request_.kind, request_.to_postmaster);
+    const auto to =
+        request_.to.empty() ? mail::external(request_.original.reverse_path) : request_.to;
+    message_id_ = head({request_.id, request_.now, request_.zone, request_.host, request_.origin,
+                        request_.mail_name, subject, to});
     if (request_.threaded) {
         const auto id = original_message_id(request_.original_content);
         if (!id.empty()) {
@@ -216,9 +160,9 @@ void Writer::header_section() {
         line("Content-Transfer-Encoding: 8bit");
     else if (request_.original.body == mail::BodyType::SevenBit)
         line("Content-Transfer-Encoding: 7bit");
-    line("Message-Id: " + report_.message_id);
+    line("Message-Id: " + message_id_);
     line("");
-    report_.header_length = static_cast<std::uint32_t>(out_.length());
+    header_length_ = static_cast<std::uint32_t>(length());
     line("This is a MIME-encapsulated message.");
 }
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "core/clock.h"
 #include "mail/disposition.h"
@@ -33,6 +34,15 @@ struct Account {
         return Account{key.substr(0, end), key.substr(end + 1)};
     }
 };
+
+/// What failed messages wait for whose sender has had reports enough: one that tells of them all.
+/// Not an account, since it has no next hops. `sender`: in external form.
+inline Account summary_for(std::string sender) {
+    return Account{std::string(), std::move(sender)};
+}
+inline bool is_summary(const Account& account) {
+    return account.next_hops.empty();
+}
 
 struct AccountTrouble {
     Account account;

@@ -48,6 +48,10 @@ struct NewMessage {
     std::string drop;
 };
 
+/// Whose mail it is when many want to send: a user of this machine, as far as the kernel knows him,
+/// otherwise the sender, in any case.
+std::string party_of(std::int64_t submitter_uid, const mail::Address& reverse_path);
+
 /// Where a recipient stands.
 enum class RecipientState : std::uint8_t {
     Waiting,  ///< To be tried (again).
@@ -112,11 +116,22 @@ struct Settlement {
     /// The attempt is over: the lease ends and what is left waits until `next_attempt`.
     bool finished = false;
     WallTime next_attempt;
-    /// With `finished`: what is left waits for this account (its key) to be repaired, and is not
-    /// due before, whatever `next_attempt` says. Empty: for its time alone.
+    /// With `finished`: what is left waits for this account (its key) to be repaired, or for a
+    /// summary, and is not due before, whatever `next_attempt` says. Empty: for its time alone.
     std::string waits_for;
     /// With `finished`: what is left is put on hold, for an operator to look at.
     bool hold = false;
+};
+
+/// A report that tells of many messages which wait for it. All of it is one transaction.
+struct Summary {
+    struct Told {
+        std::uint64_t number = 0;
+        std::vector<std::uint32_t> ordinals;  ///< Its Failed recipients.
+    };
+    OwnMessage report;
+    std::string waits_for;  ///< The key of summary_for() their sender.
+    std::vector<Told> told;
 };
 
 struct Settled {

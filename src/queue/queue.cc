@@ -157,6 +157,11 @@ net::Awaitable<Result<Settled>> Queue::settle(Settlement settlement) {
     co_return settled;
 }
 
+net::Awaitable<Result<void>> Queue::summarise(Summary summary) {
+    return state_->call<void>(
+        [summary = std::move(summary)](Spool& spool) { return spool.summarise(summary); }, kBoth);
+}
+
 net::Awaitable<Result<std::uint64_t>> Queue::hold(std::optional<mail::QueueId> id) {
     return state_->change(&Spool::hold, std::move(id), kPlain);
 }

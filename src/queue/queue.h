@@ -56,6 +56,8 @@ public:
     /// three above see it at once.
     net::Awaitable<Result<Settled>> settle(Settlement);
 
+    net::Awaitable<Result<void>> summarise(Summary);
+
     // As in Spool, for one message or for all; all are taken in batches, so that nobody waits long.
     net::Awaitable<Result<std::uint64_t>> hold(std::optional<mail::QueueId>);
     net::Awaitable<Result<std::uint64_t>> release(std::optional<mail::QueueId>);

@@ -225,7 +225,7 @@ std::int64_t column(std::uint64_t value) {
 
 }  // namespace
 
-Result<void> insert_message(Database& database, const NewMessage& message) {
+Result<void> insert_message(Database& database, const NewMessage& message, WallTime due) {
     const mail::Envelope& envelope = message.envelope;
     const std::uint64_t number = message.ticket.number;
     const auto place = static_cast<std::int64_t>(message.held ? Place::Held : Place::New);
@@ -234,7 +234,7 @@ Result<void> insert_message(Database& database, const NewMessage& message) {
         ") "
         "VALUES(?, ?, ?, 0, ?, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
         "NULL, ?)",
-        column(number), place, to_column(message.arrival), column(envelope.recipients.size()),
+        column(number), place, to_column(due), column(envelope.recipients.size()),
         message.ticket.id.str(), to_column(message.arrival),
         static_cast<std::int64_t>(message.origin), message.submitter_uid, message.client,
         column(message.size), column(message.content_length), std::int64_t{message.checksum},

@@ -52,7 +52,7 @@ constexpr WallTime to_time(std::int64_t column) {
 }
 
 /// Writes the message's row and its recipients'. The rows must not exist.
-Result<void> insert_message(Database&, const NewMessage&);
+Result<void> insert_message(Database&, const NewMessage&, WallTime due);
 
 /// Nothing if there is no such message; Corrupt if its row does not hold together.
 Result<std::optional<StoredMessage>> read_message(Database&, std::uint64_t number);

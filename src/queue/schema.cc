@@ -11,7 +11,8 @@ constexpr std::int64_t kApplicationId = 0x706f7374;  // "post"
 // state      one row. `serial` grows with every transaction that writes, so that after an unclear
 //            commit one look tells whether it holds.
 // message    everything but recipients and content. The four indexes are partial: each message is
-//            in exactly one, ordered by when it is due.
+//            in exactly one, ordered by when it is due; of new mail, which is due at once, `due` is
+//            the place in line (core/fair_turns.h).
 // recipient  those not yet settled. Disposition columns are NULL before the first attempt.
 // content    in pieces of up to 64 KB, lines ending in CRLF.
 // receiving  messages whose content has begun to come in, with what came so far. Whatever is here

@@ -110,8 +110,9 @@ public:
     virtual Result<void> discard(std::uint64_t number) = 0;
 
     // Delivering.
-    /// Leases at most `limit` due messages: new mail and mail to be retried in turn, each oldest
-    /// first. Costs follow what is leased, not what is queued.
+    /// Leases at most `limit` due messages: new mail and mail to be retried in turn. New mail of
+    /// different parties (party_of()) goes in turn, too, that of one in order; mail to be retried
+    /// goes oldest first. Costs follow what is leased, not what is queued.
     virtual Result<std::vector<Lease>> lease_due(std::size_t limit) = 0;
     /// When the next message becomes due; nothing if none waits.
     virtual Result<std::optional<WallTime>> next_due() = 0;
@@ -120,6 +121,11 @@ public:
     /// Records outcomes; see Settlement. After an error the lease and the duty to settle remain.
     /// Works on a full disk (R6). Invalid if the message exists and is not leased.
     virtual Result<Settled> settle(const Settlement&) = 0;
+
+    /// Puts the report in the place of the recipients it tells of, and removes messages of which
+    /// nothing is left. Invalid, and nothing is changed, if one of them does not wait for it any
+    /// more, or is no longer Failed.
+    virtual Result<void> summarise(const Summary&) = 0;
 
     // For operators. Each changes one message, or, without an id, those among the next kBatch
     // messages above `after`: call again until `last` is empty. An unknown id changes none.

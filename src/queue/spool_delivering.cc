@@ -132,6 +132,7 @@ Result<std::optional<Lease>> SqliteSpool::lease(std::uint64_t number) {
         leases_.set(number, record);
         return std::optional<Lease>();
     }
+    if ((*message)->place == Place::New) turns_.serve(to_column((*message)->due));
     LeaseBook::Record record;
     record.place = (*message)->place;
     record.crashes = leases_.crashes(number);
@@ -158,8 +159,7 @@ Result<std::optional<WallTime>> SqliteSpool::next_due() {
     const auto suspect = next_suspect();
     if (!suspect) return Unexpected(suspect.error());
     std::optional<WallTime> next;
-    if (*suspect) next = now;
-    if (*fresh) next = std::min(**fresh, now);
+    if (*suspect || *fresh) next = now;
     if (*retried) {
         const WallTime due = std::min(**retried, now + options_.next_attempt_max);
         next = next ? std::min(*next, due) : due;
@@ -210,16 +210,53 @@ Result<void> SqliteSpool::record_outcomes(const Settlement& settlement, Standing
 
 /// Reports of ours need no room check: they are outcomes. One that is there already came with a
 /// settlement whose commit was thought lost.
+Result<void> SqliteSpool::add_report(const OwnMessage& report) {
+    const auto known = read_message(*database_, report.message.ticket.number);
+    if (!known) return Unexpected(known.error());
+    if (*known) return {};
+    auto done = store_piece(report.message.ticket.number, 0, report.content);
+    if (done) done = add(report.message);
+    return done;
+}
+
 Result<void> SqliteSpool::add_reports(const Settlement& settlement) {
     for (const OwnMessage& report : settlement.reports) {
-        const auto known = read_message(*database_, report.message.ticket.number);
-        if (!known) return Unexpected(known.error());
-        if (*known) continue;
-        auto done = store_piece(report.message.ticket.number, 0, report.content);
-        if (done) done = add(report.message);
-        if (!done) return done;
+        if (auto done = add_report(report); !done) return done;
     }
     return {};
+}
+
+Result<void> SqliteSpool::tell(const Summary::Told& told, const std::string& waits_for) {
+    const Unexpected changed(ErrorCode::Invalid, "message " + std::to_string(told.number) +
+                                                     " does not wait for a summary any more");
+    const auto message = read_message(*database_, told.number);
+    if (!message) return Unexpected(message.error());
+    const bool waits = *message && !leases_.holds(told.number) &&
+                       (*message)->place == Place::Deferred && (*message)->waits_for == waits_for;
+    if (!waits) return changed;
+    Standing standing = standing_of(**message);
+    for (const std::uint32_t ordinal : told.ordinals) {
+        const auto gone = delete_failed_recipient(*database_, told.number, ordinal);
+        if (!gone) return Unexpected(gone.error());
+        if (*gone != 1) return changed;
+        --standing.recipients;
+    }
+    if (standing.recipients == 0) {
+        leases_.suspect(told.number, 0);
+        return erase(told.number, Place::Deferred);
+    }
+    standing.waits_for.clear();
+    standing.due = clock_.now();
+    return move(told.number, Place::Deferred, standing);
+}
+
+Result<void> SqliteSpool::summarise(const Summary& summary) {
+    return whole([&]() -> Result<void> {
+        for (const Summary::Told& told : summary.told) {
+            if (auto done = tell(told, summary.waits_for); !done) return done;
+        }
+        return add_report(summary.report);
+    });
 }
 
 Result<Settled> SqliteSpool::settle(const Settlement& settlement) {

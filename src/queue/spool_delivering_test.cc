@@ -11,6 +11,7 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using testing::Kind;
 using testing::SpoolTest;
+using ::testing::UnorderedElementsAre;
 
 TEST_F(SpoolTest, LeasesAMessageOnlyOnce) {
     commit();
@@ -43,6 +44,20 @@ TEST_F(SpoolTest, MailPutOnHoldWaitsForAnOperator) {
     EXPECT_EQ(counts().hold, 1U);
     EXPECT_EQ(operate(&Spool::release, id), 1U);
     EXPECT_EQ(lease().size(), 1U);
+}
+
+// L11.
+TEST_F(SpoolTest, LeasesNewMailOfDifferentUsersInTurn) {
+    std::vector<std::string> many;
+    for (int i = 0; i < 100; ++i) many.push_back(commit().str());
+    EXPECT_THAT(leased_ids(2), ElementsAre(many[0], many[1]));
+    submitter_ = 1001;
+    const auto another = commit();
+    const auto and_one = commit();
+
+    EXPECT_THAT(leased_ids(4),
+                UnorderedElementsAre(many[2], another.str(), many[3], and_one.str()));
+    EXPECT_THAT(leased_ids(1), ElementsAre(many[4]));
 }
 
 TEST_F(SpoolTest, ADeferredMessageWaitsUntilItsTime) {
@@ -149,6 +164,87 @@ TEST_F(SpoolTest, OnlyAFailedRecipientCanBeReportedAway) {
     settlement.dead = {0};
     EXPECT_EQ(settle(settlement).recipients_left, 1U);
     EXPECT_EQ(counts().deferred, 1U);
+}
+
+/// Q5: messages that failed and wait for the summary for their sender.
+class SpoolSummaries : public testing::SpoolOnDisk {
+protected:
+    void fail(std::size_t count) {
+        for (std::size_t i = 0; i < count; ++i) commit({"b@example.com", "c@example.com"});
+        for (const Lease& each : lease()) {
+            Settlement settlement = finish(each, Kind::Bounced);
+            settlement.waits_for = kAnn.key();
+            settle(settlement);
+        }
+    }
+
+    /// Of all that waits.
+    Summary summary() {
+        Summary summary;
+        summary.waits_for = kAnn.key();
+        const auto number = transact([&] { return spool_->reserve(1); });
+        summary.report.content = "Subject: summary\r\n\r\n";
+        summary.report.message =
+            testing::message(*number, clock_.now(), {"a@example.org"}, summary.report.content);
+        summary.report.message.origin = Origin::Report;
+        summary.report.message.envelope.reverse_path = {};
+        const auto waiting = spool_->waiting(kAnn, 0, 100);
+        for (const ListedMessage& each : *waiting) summary.told.push_back({each.number, {0, 1}});
+        return summary;
+    }
+
+    Result<void> record(const Summary& summary) {
+        return transact([&] { return spool_->summarise(summary); });
+    }
+
+    const Account kAnn = summary_for("a@example.org");
+};
+
+TEST_F(SpoolSummaries, TakeThePlaceOfAllTheyTellOf) {
+    fail(3);
+    clock_.advance(std::chrono::days{30});
+    EXPECT_THAT(lease(), IsEmpty()) << "they wait, however late it is";
+    reopen();
+    EXPECT_EQ(spool_->waiting_counts()->at(kAnn.key()), 3U);
+
+    ASSERT_TRUE(record(summary()));
+
+    reopen();
+    EXPECT_EQ(spool_->waiting_counts()->count(kAnn.key()), 0U);
+    EXPECT_EQ(counts().deferred, 0U);
+    const auto left = lease();
+    ASSERT_EQ(left.size(), 1U);
+    EXPECT_EQ(left[0].origin, Origin::Report);
+    collect_all();
+    EXPECT_TRUE(spool_->check());
+}
+
+TEST_F(SpoolSummaries, AreRefusedWholeWhenOneMessageWaitsNoLonger) {
+    using Verb = Result<Spool::Changed> (Spool::*)(const Spool::Selection&);
+    for (const Verb verb : {&Spool::hold, &Spool::remove, &Spool::flush, &Spool::expire}) {
+        fail(2);
+        const Summary late = summary();
+        const auto id = spool_->waiting(kAnn, late.told[0].number, 1)->front().id;
+        EXPECT_EQ(operate(verb, id), 1U);
+
+        const auto recorded = record(late);
+
+        ASSERT_FALSE(recorded);
+        EXPECT_EQ(recorded.error().code, ErrorCode::Invalid);
+        EXPECT_EQ(spool_->waiting_counts()->at(kAnn.key()), 1U) << "the other one waits on";
+        EXPECT_EQ(counts().incoming, 0U) << "and there is no report";
+        operate(&Spool::remove, std::nullopt);
+    }
+}
+
+TEST_F(SpoolSummaries, AreNotMadeOfAMessageThatIsBeingAttempted) {
+    fail(1);
+    const Summary late = summary();
+    operate(&Spool::flush, spool_->waiting(kAnn, 0, 1)->front().id);
+    ASSERT_EQ(lease().size(), 1U);
+
+    EXPECT_FALSE(record(late));
+    EXPECT_EQ(counts().active, 1U);
 }
 
 TEST_F(SpoolTest, WhatNobodyCanBeToldAboutIsKeptAsDead) {

@@ -164,7 +164,8 @@ Result<ListedMessage> SqliteSpool::listed(StoredMessage message) {
     listed.number = number;
     listed.id = std::move(message.lease.id);
     listed.arrival = message.lease.arrival;
-    listed.next_attempt = message.due;
+    // New mail has a place in line instead.
+    listed.next_attempt = message.place == Place::New ? message.lease.arrival : message.due;
     listed.waits_for = std::move(message.waits_for);
     listed.size = message.lease.size;
     listed.attempts = message.lease.attempts;

@@ -163,10 +163,14 @@ Result<bool> SqliteSpool::note_taken(const std::string& drop) {
 }
 
 Result<void> SqliteSpool::add(const NewMessage& message) {
-    if (auto done = insert_message(*database_, message); !done) return done;
     const Place place = message.held ? Place::Held : Place::New;
+    WallTime due = message.arrival;
+    if (place == Place::New) {
+        due = to_time(turns_.place(party_of(message.submitter_uid, message.envelope.reverse_path)));
+    }
+    if (auto done = insert_message(*database_, message, due); !done) return done;
     ++counts_[static_cast<std::size_t>(place)];
-    entered(place, message.arrival);
+    entered(place, due);
     return {};
 }
 

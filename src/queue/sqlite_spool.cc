@@ -197,6 +197,11 @@ Result<void> SqliteSpool::read_counts() {
     for (std::size_t place = 0; place < kPlaceCount; ++place) {
         counts_[place] = static_cast<std::uint64_t>(query.integer(static_cast<int>(place)));
     }
+    // The line goes on where it begins. Who stood in it twice may stand beside himself from now on.
+    const auto first = database_->query_integer(
+        "SELECT ifnull((SELECT due FROM message WHERE place = 0 ORDER BY due LIMIT 1), 0)");
+    if (!first) return Unexpected(first.error());
+    turns_ = FairTurns(*first);
     return {};
 }
 

@@ -13,6 +13,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "core/fair_turns.h"
 #include "core/unique_fd.h"
 #include "queue/content_files.h"
 #include "queue/crash_book.h"
@@ -64,6 +65,7 @@ public:
     Result<std::optional<WallTime>> next_due() override;
     Result<std::string> read_piece(std::uint64_t number, std::uint32_t piece) override;
     Result<Settled> settle(const Settlement&) override;
+    Result<void> summarise(const Summary&) override;
 
     Result<Changed> hold(const Selection&) override;
     Result<Changed> release(const Selection&) override;
@@ -135,7 +137,9 @@ private:
     Result<std::optional<WallTime>> first_due(Place);
     Result<std::optional<Lease>> lease(std::uint64_t number);
     Result<void> record_outcomes(const Settlement&, Standing&);
+    Result<void> add_report(const OwnMessage&);
     Result<void> add_reports(const Settlement&);
+    Result<void> tell(const Summary::Told&, const std::string& waits_for);
     Result<void> end_attempt(const Settlement&, Place from, Standing&);
 
     // Suspecting.
@@ -171,6 +175,8 @@ private:
     Counts counts_{};
     /// Below this due time every message of the place is leased: where lease_due() starts to look.
     std::array<std::int64_t, kPlaceCount> look_from_{};
+    /// New mail is due at once; its column `due` is its place in line among the parties'.
+    FairTurns turns_;
     int frames_at_checkpoint_ = 0;
     ContentFiles files_;
     /// Numbers whose row in `receiving` is durable: those may have a file.

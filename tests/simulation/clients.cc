@@ -206,9 +206,9 @@ private:
             mail.recipients.push_back(fmt::format("r{}@there{}.example", i, world_.below(2)));
         }
         mail.content = fmt::format(
-            "X-Sim: {}\r\nFrom: {}\r\nTo: everybody@there.example\r\nSubject: simulated\r\n"
+            "X-Sim: {}\r\nFrom: {}\r\nTo: everybody@there.example\r\nSubject: simulated {}\r\n"
             "Date: Sun, 22 Nov 2026 14:00:00 +0000\r\nMessage-ID: <{}@client.example>\r\n\r\n",
-            number, mail.from, number);
+            number, mail.from, number, number);
         const auto size = static_cast<std::size_t>(world_.below(plan.content_max));
         while (mail.content.size() < size) {
             switch (world_.below(6)) {

@@ -208,11 +208,26 @@ void CourierWorld::start() {
                                        *clock_, log_, queue::Queue::Storage::Inline);
     auto connect = [this](Process& client) { return smarthost.connect(client); };
     dialler_ = std::make_unique<SimulatedDialler>(settings, connect, process_, *clock_, log_);
-    courier_ = std::make_unique<delivery::Courier>(settings.delivery, settings.maps, *queue_,
-                                                   *dialler_, *clock_, process_.executor(), log_);
     tasks_ = std::make_unique<net::TaskGroup>(process_.executor(), log_);
     queue_->on_due([this] { courier_->wake(); });
+    run_courier();
+}
+
+void CourierWorld::run_courier() {
+    courier_ = std::make_unique<delivery::Courier>(settings.delivery, settings.maps, *queue_,
+                                                   *dialler_, *clock_, process_.executor(), log_);
     tasks_->spawn(courier_->run(), "courier");
+}
+
+void CourierWorld::restart() {
+    bool stopped = false;
+    auto stop = [](delivery::Courier& courier, bool& done) -> net::Awaitable<void> {
+        co_await courier.stop();
+        done = true;
+    };
+    tasks_->spawn(stop(*courier_, stopped), "stop");
+    POSTRIDER_CHECK(until([&stopped] { return stopped; }, 1h));
+    run_courier();
 }
 
 void CourierWorld::submit(const std::vector<Letter>& letters) {

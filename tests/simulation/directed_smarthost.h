@@ -86,6 +86,8 @@ public:
     ~CourierWorld();
 
     void start();
+    /// Another courier takes over the queue.
+    void restart();
     struct Letter {
         std::string from = "ann@desk.example";
         std::vector<std::string> to = {"bob@corp.example"};
@@ -116,6 +118,8 @@ public:
     CourierSettings settings;
 
 private:
+    void run_courier();
+
     class Sink;
     std::unique_ptr<MachineClock> clock_;
     std::unique_ptr<Sink> sink_;

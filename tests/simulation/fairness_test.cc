@@ -52,5 +52,39 @@ TEST(AMessageWithThousandsOfRecipients, TakesTurnsWithTheOthers) {
     EXPECT_EQ(courier.queued(), 0U);
 }
 
+/// When the one message of a user arrives while another's 1,000 wait, at a transaction a second.
+Duration wait_beside_a_flood(std::uint32_t flooding, std::uint32_t other) {
+    CourierWorld courier;
+    courier.smarthost.director = unhurried;
+    courier.settings.delivery.concurrency.initial = 2;
+    courier.settings.delivery.concurrency.limit = 2;
+    courier.settings.delivery.concurrency.sessions_max = 2;
+    courier.start();
+    CourierWorld::Letter one_of_many;
+    one_of_many.uid = flooding;
+    courier.submit(std::vector<CourierWorld::Letter>(1000, one_of_many));
+    courier.let_pass(60s);
+
+    CourierWorld::Letter single;
+    single.from = "carol@desk.example";
+    single.to = {"dave@corp.example"};
+    single.uid = other;
+    const Duration begun = courier.world.elapsed();
+    courier.submit({single});
+    const bool came =
+        courier.until([&] { return !arrivals_for(courier, "dave@corp.example").empty(); }, 3h);
+    EXPECT_TRUE(came);
+    return came ? arrivals_for(courier, "dave@corp.example").front() - begun : Duration(24h);
+}
+
+// L11.
+TEST(AUserWithThousandsOfMessages, DoesNotDelayAnothersFirst) {
+    EXPECT_LT(wait_beside_a_flood(1001, 1002), 5s);
+}
+
+TEST(AUserWithThousandsOfMessages, ControlDelaysTheirOwnNext) {
+    EXPECT_GT(wait_beside_a_flood(1001, 1001), 5min);
+}
+
 }  // namespace
 }  // namespace postrider::simulation

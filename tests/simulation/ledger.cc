@@ -7,17 +7,26 @@
 namespace postrider::simulation {
 namespace {
 
+std::size_t leading_number(std::string_view text) {
+    std::size_t number = 0;
+    for (const char c : text) {
+        if (c < '0' || c > '9') break;
+        number = number * 10 + static_cast<std::size_t>(c - '0');
+    }
+    return number;
+}
+
 /// `X-Sim: 17` anywhere at the beginning of a line.
 std::optional<std::size_t> find_number(std::string_view content) {
     constexpr std::string_view kField = "X-Sim: ";
     std::size_t at = content.starts_with(kField) ? 0 : content.find("\nX-Sim: ");
     if (at == std::string_view::npos) return std::nullopt;
     at = content.find(kField, at) + kField.size();
-    std::size_t number = 0;
-    while (at < content.size() && content[at] >= '0' && content[at] <= '9') {
-        number = number * 10 + static_cast<std::size_t>(content[at++] - '0');
-    }
-    return number;
+    return leading_number(content.substr(at));
+}
+
+bool is_summary(std::string_view content) {
+    return content.find("\r\nSubject: Undelivered Mail: ") != std::string_view::npos;
 }
 
 std::vector<std::string_view> lines_of(std::string_view text) {
@@ -127,15 +136,33 @@ void Ledger::check_content(std::size_t number, const std::string& content) {
 }
 
 std::optional<Ledger::Report> Ledger::parse_report(std::string_view content) {
+    if (is_summary(content)) return parse_summary(content);
     const auto number = find_number(content);
     if (!number || *number >= submitted_.size()) return std::nullopt;
     Report report;
-    report.number = *number;
+    report.numbers.push_back(*number);
     std::string recipient;
     for (const std::string_view line : lines_of(content)) {
         constexpr std::string_view kRecipient = "Final-Recipient: rfc822; ";
         if (line.starts_with(kRecipient)) recipient = line.substr(kRecipient.size());
-        if (line == "Action: failed") report.failed.push_back(recipient);
+        if (line == "Action: failed") report.failed.emplace_back(*number, recipient);
+    }
+    return report;
+}
+
+/// Paragraphs; the subject says which message it is, the lines below it who.
+std::optional<Ledger::Report> Ledger::parse_summary(std::string_view content) {
+    Report report;
+    for (const std::string_view line : lines_of(content)) {
+        constexpr std::string_view kSubject = "Subject: simulated ";
+        if (line.starts_with(kSubject)) {
+            report.numbers.push_back(leading_number(line.substr(kSubject.size())));
+            if (report.numbers.back() >= submitted_.size()) return std::nullopt;
+        }
+        const std::size_t end = line.find(">:");
+        if (!line.starts_with('<') || end == std::string_view::npos) continue;
+        if (report.numbers.empty()) return std::nullopt;
+        report.failed.emplace_back(report.numbers.back(), std::string(line.substr(1, end - 1)));
     }
     return report;
 }
@@ -143,26 +170,25 @@ std::optional<Ledger::Report> Ledger::parse_report(std::string_view content) {
 void Ledger::take_report(const Stored& what, const std::shared_ptr<Copy>& copy) {
     auto report = parse_report(what.content);
     const auto id = header_field(what.content, "Message-Id");
-    const auto type = what.content.find("multipart/report");
-    if (!report || !id || type == std::string::npos) {
+    const bool typed =
+        is_summary(what.content) || what.content.find("multipart/report") != std::string::npos;
+    if (!report || !id || !typed || report->numbers.empty()) {
         return violation("a report that is not well formed:\n" + what.content);
     }
-    const Submitted& original = submitted_[report->number];
-    if (what.recipients.size() != 1 || what.recipients[0] != original.from) {
-        violation(fmt::format("message {}: its report goes to somebody else", report->number));
+    for (const std::size_t number : report->numbers) {
+        if (what.recipients == std::vector<std::string>{submitted_[number].from}) continue;
+        violation(fmt::format("message {}: its report goes to somebody else", number));
     }
     Report& known = reports_.try_emplace(*id, *std::move(report)).first->second;
     known.stored.push_back(copy);
-    for (const std::string& recipient : known.failed) {
-        reported_[{known.number, recipient}].insert(*id);
-    }
+    for (const Pair& one : known.failed) reported_[one].insert(*id);
 }
 
 void Ledger::told(const Stored& what) {
     if (what.from.empty()) {
         const auto report = parse_report(what.content);
         if (!report) return;
-        for (const std::string& one : report->failed) told_.insert({report->number, one});
+        for (const Pair& one : report->failed) told_.insert(one);
     } else if (const auto number = find_number(what.content)) {
         for (const std::string& one : what.recipients) told_.insert({*number, one});
     }
@@ -190,9 +216,7 @@ void Ledger::listed(const queue::ListedMessage& message, const std::string& cont
         const auto report = parse_report(content);
         const auto id = header_field(content, "Message-Id");
         if (!report || !id) return violation("a report in the queue that is not well formed");
-        for (const std::string& recipient : report->failed) {
-            reported_[{report->number, recipient}].insert(*id);
-        }
+        for (const Pair& one : report->failed) reported_[one].insert(*id);
         return;
     }
     const auto number = find_number(content);
@@ -210,7 +234,7 @@ void Ledger::balance() {
     for (std::size_t number = 0; number < submitted_.size(); ++number) balance_one(number);
     for (const auto& [id, report] : reports_) {
         if (may_differ(report.stored, 1)) continue;
-        violation(fmt::format("message {}: its report {} came {} times", report.number, id,
+        violation(fmt::format("message {}: its report {} came {} times", report.numbers.front(), id,
                               report.stored.size()));
     }
 }

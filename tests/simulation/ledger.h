@@ -93,13 +93,14 @@ private:
         bool excused = false;               ///< A crash may have come before it was recorded.
     };
     struct Report {
-        std::size_t number = 0;
-        std::vector<std::string> failed;
+        std::vector<std::size_t> numbers;  ///< A summary tells of several.
+        std::vector<Pair> failed;
         std::vector<std::shared_ptr<Copy>> stored;
     };
     void take_original(const Stored&, const std::shared_ptr<Copy>&);
     void take_report(const Stored&, const std::shared_ptr<Copy>&);
     std::optional<Report> parse_report(std::string_view content);
+    std::optional<Report> parse_summary(std::string_view content);
     void count_deletion(const std::string& id, int by);
     void check_content(std::size_t number, const std::string& content);
     void balance_one(std::size_t number);

@@ -45,6 +45,15 @@ inline constexpr Parameter kNoticesRows[] = {
      "50000",
      "Most bytes of a message that a bounce returns; of a larger one it returns the header.",
      {1, 0}},
+    {"sender_report_limit", Integer, Served, "100",
+     "Most bounces, and most delay notices, that a sender gets in sender_report_interval; failures "
+     "beyond it are told of in a summary. 0 means no limit."},
+    {"sender_report_interval",
+     Time,
+     Served,
+     "1h",
+     "Time that sender_report_limit counts in, and that a summary covers.",
+     {1, 0}},
     {"alert_command", Path, Served, "",
      "Program that is run when an account or the queue needs a person, and when that is over: "
      "PROGRAM state "

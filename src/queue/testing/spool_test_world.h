@@ -34,7 +34,9 @@ protected:
 
     NewMessage new_message(const std::vector<std::string>& to, std::string_view content) {
         const auto number = transact([&] { return spool_->reserve(1); });
-        return message(*number, clock_.now(), to, content);
+        NewMessage made = message(*number, clock_.now(), to, content);
+        made.submitter_uid = submitter_;
+        return made;
     }
 
     mail::QueueId commit(const std::vector<std::string>& to = {"b@example.com"},
@@ -100,6 +102,7 @@ protected:
 
     ManualClock clock_;
     std::unique_ptr<Spool> spool_;
+    std::int64_t submitter_ = 1000;
 };
 
 /// On a disk; the next process is a reopen() away.

@@ -32,20 +32,19 @@ std::string shortened(std::string_view text, std::size_t max) {
 }
 
 void words(ReportLines& out, const SummaryRequest& request, std::size_t recipients) {
-    const std::string counted = fmt::format(
-        "{} message{} of yours {} not reached {} recipient{}, listed below. They",
-        request.failed.size(), request.failed.size() == 1 ? "" : "s",
-        request.failed.size() == 1 ? "has" : "have", recipients, recipients == 1 ? "" : "s");
+    const bool one = request.failed.size() == 1;
     out.line("This is the mail system at host " + out.text(request.host) + ".");
     out.line("");
-    out.wrapped(
-        "So much of your mail has failed that this one message tells of all of it "
-        "instead of a report for each. " +
-        counted + " will not be tried again.");
+    out.line("So much of your mail has failed that this one message tells of all of it,");
+    out.line("instead of a report for each.");
     out.line("");
-    out.wrapped(
-        "What you can do: look at the reasons. If they are all alike, stop what sends "
-        "these messages first. The messages themselves are not attached.");
+    out.line(fmt::format("{} message{} of yours {} not reached {} recipient{}, listed below.",
+                         request.failed.size(), one ? "" : "s", one ? "has" : "have", recipients,
+                         recipients == 1 ? "" : "s"));
+    out.line("They will not be tried again.");
+    out.line("");
+    out.line("What you can do: look at the reasons. If they are all alike, stop what sends");
+    out.line("these messages first. The messages themselves are not attached.");
     out.line("");
     out.line("If you need help, write to postmaster and include this message.");
     out.line("");

@@ -145,6 +145,26 @@ def expiry_is_reported():
         world.drained()
 
 
+def a_flood_of_failures_is_two_reports_and_a_summary():
+    limits = "sender_report_limit = 2\nsender_report_interval = 3s\n"
+    with World(main_cf=limits, script="RCPT nobody*@* 550 5.1.1 no such user\n") as world:
+        world.start()
+        for number in range(7):
+            send(world, recipients=(f"nobody{number}@corp.example",))
+        reports = world.arrived(3)
+        world.drained()
+        assert len(world.mails()) == 3
+        subjects = sorted(re.search("Subject: (.*)", report.header)[1].strip() for report in reports)
+        assert subjects == ["Undelivered Mail Returned to Sender"] * 2 + ["Undelivered Mail: 5 messages"], subjects
+        # Each recipient is told of once, whichever way.
+        told = [number for report in reports for number in range(7)
+                if re.search(rb"^<nobody%d@corp.example>: " % number, report.body, re.M)]
+        assert sorted(told) == list(range(7)), told
+        log = world.log()
+        assert len(re.findall("sender non-delivery notification: later, in a summary for <ann@there.example>", log)) == 5
+        assert len(re.findall(": removed$", log, re.M)) == 7 + 3, log
+
+
 def success_is_reported_when_asked_for():
     with World() as world:
         world.start()
@@ -211,7 +231,7 @@ def a_relayhost_that_is_ourselves_gets_mail_three_times_and_no_more():
 
 
 if __name__ == "__main__":
-    main(a_relayhost_that_is_ourselves_gets_mail_three_times_and_no_more,
+    main(a_flood_of_failures_is_two_reports_and_a_summary, a_relayhost_that_is_ourselves_gets_mail_three_times_and_no_more,
          a_connection_serves_the_next_message_too, a_connection_closed_while_idle_is_replaced_unnoticed,
          an_idle_connection_is_left_politely, the_second_relayhost_takes_over, a_refused_port_defers,
          an_unknown_relayhost_defers, addresses_are_tried_by_preference, senders_choose_their_relayhost_and_login,

@@ -1,6 +1,7 @@
 // What all attempts of one courier share.
 #pragma once
 
+#include <memory>
 #include <set>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -40,7 +41,7 @@ struct Depot {
     net::Event due;  ///< The scheduler should look again.
     Gate gate;
     Ages ages;
-    Larder larder;
+    const std::shared_ptr<Larder> larder = std::make_shared<Larder>();
     LoginBook logins;
     AccountKeeper keeper;
     LoginTurns login_turns;

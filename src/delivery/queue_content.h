@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "delivery/transaction.h"
 #include "queue/message.h"
@@ -22,9 +24,10 @@ struct Larder {
 /// read meanwhile, if it is small and the larder has room.
 class QueueContent final : public ContentSource {
 public:
-    /// The references must outlive it.
-    QueueContent(queue::Queue& queue, Larder& larder, const queue::Lease& lease)
-        : queue_(queue), larder_(larder), lease_(lease) {}
+    /// The references must outlive its use. It may be destroyed after them, as an attempt that was
+    /// cut off is, with the event loop; so it shares the larder.
+    QueueContent(queue::Queue& queue, std::shared_ptr<Larder> larder, const queue::Lease& lease)
+        : queue_(queue), larder_(std::move(larder)), lease_(lease) {}
     ~QueueContent() override { forget(); }
     QueueContent(const QueueContent&) = delete;
     QueueContent& operator=(const QueueContent&) = delete;
@@ -37,7 +40,7 @@ private:
     void forget();
 
     queue::Queue& queue_;
-    Larder& larder_;
+    std::shared_ptr<Larder> larder_;
     const queue::Lease& lease_;
     std::size_t reserved_ = 0;
     std::optional<std::string> first_piece_;

@@ -1,12 +1,14 @@
 // U10: trouble with an account as the whole courier meets it, with a scripted dialler.
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "core/checksum.h"
 #include "delivery/courier.h"
 #include "delivery/testing/answering_channel.h"
+#include "net/event.h"
 #include "queue/sqlite_spool.h"
 
 namespace postrider::delivery {
@@ -41,6 +43,10 @@ public:
             }
         }
         ++logins;
+        if (hanging) {
+            net::Event never(co_await boost::asio::this_coro::executor);
+            (void)co_await never.wait(clock.monotonic() + std::chrono::hours(1));
+        }
         if (refusing) {
             result.trouble = classify(Stage::Auth, smtp::Reply(535, "5.7.8 no"), Peer());
             co_return result;
@@ -56,6 +62,7 @@ public:
     SystemClock clock;
     int logins = 0;
     bool refusing = true;
+    bool hanging = false;
 };
 
 /// Refuses to let waiting mail go, as with a full disk.
@@ -225,6 +232,14 @@ TEST_F(AccountTroubleTest, PausedMailWaitsWithoutALoginAndGoesWhenResumed) {
     EXPECT_EQ(dialler.logins, 0);
     EXPECT_TRUE(troubles.empty());
     EXPECT_TRUE(alerts.empty()) << "the operator knows";
+}
+
+// The address sanitizer looks on: their coroutines end with the event loop, after the courier.
+TEST_F(AccountTroubleTest, LoginsAndThoseWhoWaitForThemMayOutliveTheCourier) {
+    dialler.hanging = true;
+    submit(10);
+    live({{[this] { return dialler.logins == 1; }, {}}});
+    EXPECT_EQ(dialler.logins, 1);
 }
 
 TEST_F(AccountTroubleTest, LoginsAreCountedByTheMinute) {

@@ -75,7 +75,7 @@ MonotonicTime LoginTurns::allowed_at(Turn& turn, MonotonicTime now) const {
 }
 
 net::Awaitable<std::optional<Verdict>> LoginTurns::Pass::enter() {
-    Turn& turn = turns_.turns_[account_.key()];
+    Turn& turn = (*turns_.book_)[account_.key()];
     const Clock& clock = turns_.clock_;
     const MonotonicTime patience = clock.monotonic() + kPatience;
     if (inside_) {
@@ -123,8 +123,9 @@ net::Awaitable<std::optional<Verdict>> LoginTurns::Pass::enter() {
 }
 
 LoginTurns::Pass::~Pass() {
-    if (!inside_) return;
-    Turn& turn = turns_.turns_[account_.key()];
+    const auto book = book_.lock();
+    if (!inside_ || !book) return;
+    Turn& turn = (*book)[account_.key()];
     // Unless another has taken its place meanwhile.
     if (turn.inside == this) turn.inside = nullptr;
     if (!turn.waiting.empty()) turn.waiting.front()->set();

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -48,6 +49,9 @@ private:
 /// One login at a time for each account, and so many a minute. One that takes very long does not
 /// hold up the others for ever: after kTurnMax they take it for lost.
 class LoginTurns {
+    struct Turn;
+    using Turns = std::map<std::string, Turn>;  // By key of the account.
+
 public:
     /// All references must outlive it.
     LoginTurns(const Options&, const Accounts&, const Gate&, const Clock&,
@@ -59,7 +63,7 @@ public:
     class Pass final : public LoginGate {
     public:
         Pass(LoginTurns& turns, Account account, bool probe)
-            : turns_(turns), account_(std::move(account)), probe_(probe) {}
+            : turns_(turns), book_(turns.book_), account_(std::move(account)), probe_(probe) {}
         ~Pass() override;
         net::Awaitable<std::optional<Verdict>> enter() override;
         /// AUTH was not said, because it was not the time for it.
@@ -67,6 +71,7 @@ public:
 
     private:
         LoginTurns& turns_;
+        const std::weak_ptr<Turns> book_;  // It may outlive the turns, with the event loop.
         const Account account_;
         const bool probe_;
         bool inside_ = false;
@@ -89,7 +94,7 @@ private:
     const Gate& gate_;
     const Clock& clock_;
     boost::asio::any_io_executor executor_;
-    std::map<std::string, Turn> turns_;  // By key of the account.
+    const std::shared_ptr<Turns> book_ = std::make_shared<Turns>();
 };
 
 }  // namespace postrider::delivery

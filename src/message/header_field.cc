@@ -103,4 +103,30 @@ std::string_view value_of(std::string_view header) {
     return value;
 }
 
+bool continues_field(std::string_view line) {
+    return line.starts_with(' ') || line.starts_with('\t');
+}
+
+std::string_view take_line(std::string_view& text) {
+    const auto end = text.find('\n');
+    auto line = text.substr(0, end);
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    return line;
+}
+
+std::string first_value(std::string_view header_section, std::string_view name, std::size_t max) {
+    while (!header_section.empty()) {
+        const auto line = take_line(header_section);
+        if (line.empty()) break;
+        if (!equals_ignoring_case(name_of(line), name)) continue;
+        std::string value(value_of(line));
+        while (value.size() <= max && continues_field(header_section)) {
+            value += take_line(header_section);
+        }
+        return value;
+    }
+    return {};
+}
+
 }  // namespace postrider::message

@@ -50,4 +50,12 @@ std::string_view name_of(std::string_view header);
 /// Behind the colon and white space.
 std::string_view value_of(std::string_view header);
 
+/// The line goes on with the field before it.
+bool continues_field(std::string_view line);
+/// Takes the next line off `text`, without its end.
+std::string_view take_line(std::string_view& text);
+/// The unfolded value of the first field of that name, empty if there is none. No more is read once
+/// it is longer than `max`. Ends at the empty line.
+std::string first_value(std::string_view header_section, std::string_view name, std::size_t max);
+
 }  // namespace postrider::message

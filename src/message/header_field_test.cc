@@ -40,5 +40,14 @@ TEST(HeaderField, FindsTheValueBehindFolding) {
     EXPECT_EQ(name_of("Subject : x"), "Subject");
 }
 
+TEST(HeaderField, FirstValueIsUnfoldedAndOfTheHeaderAlone) {
+    const std::string_view header =
+        "From: a\r\nSUBJECT : one\r\n two\n\tthree\r\nSubject: later\r\n\r\nTo: body\r\n";
+    EXPECT_EQ(first_value(header, "Subject", 100), "one two\tthree");
+    EXPECT_EQ(first_value(header, "Subject", 3), "one two") << "enough to see that it is longer";
+    EXPECT_EQ(first_value(header, "To", 100), "");
+    EXPECT_EQ(first_value("", "To", 100), "");
+}
+
 }  // namespace
 }  // namespace postrider::message

@@ -18,35 +18,14 @@ namespace {
 
 constexpr std::size_t kMessageIdMax = 512;
 
-/// Takes the next line off `content`, without its end.
-std::string_view next_line(std::string_view& content) {
-    const auto end = content.find('\n');
-    auto line = content.substr(0, end);
-    content.remove_prefix(end == std::string_view::npos ? content.size() : end + 1);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    return line;
-}
-
-bool continues_field(std::string_view line) {
-    return line.starts_with(' ') || line.starts_with('\t');
-}
-
 /// The original's Message-ID, if it is one that may stand in a header of ours.
 std::string original_message_id(std::string_view content) {
-    while (!content.empty()) {
-        const auto line = next_line(content);
-        if (line.empty()) break;
-        if (field_of(line.substr(0, field_name_length(line))) != Field::MessageId) continue;
-        std::string value(value_of(line));
-        while (continues_field(content)) value += next_line(content);
-        const auto id = trimmed(value);
-        const bool usable = id.size() > 2 && id.size() <= kMessageIdMax && id.front() == '<' &&
-                            id.back() == '>' && is_ascii(id) &&
-                            id.find_first_of(" \t") == std::string_view::npos &&
-                            printable(id) == id;
-        return usable ? std::string(id) : std::string();
-    }
-    return {};
+    const std::string value = first_value(content, "Message-ID", kMessageIdMax);
+    const auto id = trimmed(value);
+    const bool usable = id.size() > 2 && id.size() <= kMessageIdMax && id.front() == '<' &&
+                        id.back() == '>' && is_ascii(id) &&
+                        id.find_first_of(" \t") == std::string_view::npos && printable(id) == id;
+    return usable ? std::string(id) : std::string();
 }
 
 /// As Postfix does it: what is 8bit anyway is said in UTF-8.
@@ -248,7 +227,7 @@ void Writer::returned_part() {
     line("");
     line("Return-Path: <" + text(mail::external(request_.original.reverse_path)) + ">");
     for (std::string_view rest = request_.original_content; !rest.empty();) {
-        const auto next = next_line(rest);
+        const auto next = take_line(rest);
         if (headers_only_ && !continues_field(next) && field_name_length(next) == 0) break;
         // Accepted content has no CR here; what a damaged disk makes of it must not travel on.
         std::string kept(next);

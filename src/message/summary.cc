@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include "core/ascii.h"
 #include "core/log.h"
 #include "message/header_field.h"
 #include "message/report_lines.h"
@@ -15,14 +14,6 @@ namespace {
 
 /// Of what a server said about one recipient.
 constexpr std::size_t kReasonMax = 500;
-
-std::string_view next_line(std::string_view& text) {
-    const auto end = text.find('\n');
-    auto line = text.substr(0, end);
-    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    return line;
-}
 
 /// At most so many bytes of it, no character cut in two.
 std::string shortened(std::string_view text, std::size_t max) {
@@ -89,19 +80,7 @@ Report write_summary(const SummaryRequest& request) {
 }
 
 std::string subject_of(std::string_view header_section) {
-    while (!header_section.empty()) {
-        const auto line = next_line(header_section);
-        if (line.empty()) break;
-        const std::string_view name = line.substr(0, field_name_length(line));
-        if (!equals_ignoring_case(name, "Subject")) continue;
-        std::string subject(value_of(line));
-        while (subject.size() < kSubjectMax &&
-               (header_section.starts_with(' ') || header_section.starts_with('\t'))) {
-            subject += next_line(header_section);
-        }
-        return shortened(subject, kSubjectMax);
-    }
-    return {};
+    return shortened(first_value(header_section, "Subject", kSubjectMax), kSubjectMax);
 }
 
 }  // namespace postrider::message

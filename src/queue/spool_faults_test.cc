@@ -1,6 +1,7 @@
 // What the spool promises when the disk fails or the power goes: D2 to D6, R3 to R5.
 #include <map>
 #include <optional>
+#include <ostream>
 #include <random>
 #include <set>
 
@@ -244,6 +245,12 @@ struct Fault {
     int code;
     bool for_good;
 };
+
+// GoogleTest would print its bytes, and some of them are padding.
+void PrintTo(const Fault& fault, std::ostream* out) {
+    *out << "operation " << static_cast<int>(fault.operation) << ", code " << fault.code
+         << (fault.for_good ? ", for good" : ", once");
+}
 
 class SpoolFaultSweep : public ::testing::TestWithParam<Fault> {};
 

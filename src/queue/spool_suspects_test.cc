@@ -33,7 +33,7 @@ protected:
         }
         int status = 0;
         ::waitpid(child, &status, 0);
-        ASSERT_EQ(status, 0);
+        EXPECT_EQ(status, 0);
         reopen();
     }
 };

@@ -129,7 +129,7 @@ protected:
         return in_a_child([&]() -> std::string {
             const std::string size = "mode=700,size=" + std::to_string(megabytes) + "m";
             if (::unshare(CLONE_NEWNS) != 0 ||
-                ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+                ::mount("none", "/", "none", MS_REC | MS_PRIVATE, nullptr) != 0 ||
                 ::mount("tmpfs", folder_.path().c_str(), "tmpfs", 0, size.c_str()) != 0) {
                 return "no tmpfs";
             }

@@ -61,9 +61,9 @@ LastLine parse_last_line(std::string_view line) {
         last.result = json["done"].get<std::uint64_t>();
     } else if (json.contains("error") && json["error"].is_string()) {
         last.is_last = true;
-        last.result =
-            Unexpected(json.value("denied", false) ? ErrorCode::Denied : ErrorCode::Invalid,
-                       json["error"].get<std::string>());
+        const bool denied = json.contains("denied") && json["denied"] == true;
+        last.result = Unexpected(denied ? ErrorCode::Denied : ErrorCode::Invalid,
+                                 json["error"].get<std::string>());
     }
     return last;
 }

@@ -64,7 +64,8 @@ std::string to_line(const Request& request) {
                        {"ids", request.ids},
                        {"all", request.all},
                        {"site", request.site}};
-    return line.dump();
+    // A site is what somebody typed.
+    return line.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 Result<Request> parse_request(std::string_view line) {

@@ -50,7 +50,7 @@ constexpr std::size_t kRequestSizeMax = 1024 * 1024;
 
 std::string_view name_of(Operation);
 
-/// One line, without its line end.
+/// One line, without its line end. Bytes that are not UTF-8 become U+FFFD.
 std::string to_line(const Request&);
 
 /// Invalid for anything but a complete, known request with well-formed queue ids.

@@ -21,12 +21,44 @@ TEST(Request, IsReadAsItWasWritten) {
     EXPECT_FALSE(read->all);
 }
 
+TEST(Request, IsReadAsItWasWrittenWhateverItAsks) {
+    for (const Operation operation :
+         {Operation::List, Operation::Status, Operation::Flush, Operation::Show, Operation::Hold,
+          Operation::Release, Operation::Remove, Operation::Requeue, Operation::Expire,
+          Operation::Pause, Operation::Resume}) {
+        Request request;
+        request.operation = operation;
+        request.all = true;
+        request.site = "corp.example";
+
+        const auto read = parse_request(to_line(request));
+
+        ASSERT_TRUE(read) << read.error().message;
+        EXPECT_EQ(read->operation, operation) << name_of(operation);
+        EXPECT_TRUE(read->all);
+        EXPECT_EQ(read->site, "corp.example");
+    }
+}
+
+// What somebody types is whatever bytes the terminal sends.
+TEST(Request, IsAskedForASiteThatIsNoText) {
+    Request request;
+    request.operation = Operation::Flush;
+    request.site = "caf\xe9.example";
+
+    const auto read = parse_request(to_line(request));
+
+    ASSERT_TRUE(read) << read.error().message;
+    EXPECT_EQ(read->site, "caf\xef\xbf\xbd.example") << "which is nobody's";
+}
+
 TEST(Request, RefusesWhatIsNotOne) {
     for (const char* line :
          {"", "{}", "[]", "null", R"({"operation": "format"})", R"({"operation": 7})",
           R"({"operation": "hold", "ids": ["../../x"]})", R"({"operation": "hold", "ids": "x"})",
           R"({"operation": "hold", "all": 1})", R"({"operation": "list", "extra": true})",
-          R"({"operation": "list")"}) {
+          R"({"operation": "list")", R"({"ids": []})", R"({"operation": "hold", "ids": [7]})",
+          R"({"operation": "hold", "site": 7})"}) {
         EXPECT_FALSE(parse_request(line)) << line;
     }
 }
@@ -70,6 +102,27 @@ TEST(Codec, MessageIsReadAsItWasWritten) {
     EXPECT_EQ(read->recipients[0].ordinal, 3u);
     EXPECT_EQ(read->recipients[0].recipient.address, recipient.recipient.address);
     EXPECT_EQ(read->recipients[0].last.text, "said: \xef\xbf\xbd broken \"bytes\"");
+}
+
+TEST(Codec, KeepsWhereAMessageIsAndHowItsRecipientsAre) {
+    using Place = queue::ListedMessage::Place;
+    using queue::RecipientState;
+    for (const Place place :
+         {Place::Incoming, Place::Active, Place::Deferred, Place::Hold, Place::Dead}) {
+        for (const RecipientState state :
+             {RecipientState::Waiting, RecipientState::Failed, RecipientState::Dead}) {
+            queue::ListedMessage message;
+            message.place = place;
+            message.recipients.emplace_back().state = state;
+
+            const std::string line = message_line(message);
+            const auto read = parse_message(line.substr(11, line.size() - 12));
+
+            ASSERT_TRUE(read) << read.error().message << line;
+            EXPECT_EQ(read->place, place) << line;
+            EXPECT_EQ(read->recipients.at(0).state, state) << line;
+        }
+    }
 }
 
 TEST(Codec, RefusesWhatIsNotAMessage) {

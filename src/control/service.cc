@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "control/codec.h"
+#include "core/ascii.h"
 #include "core/base64.h"
 
 namespace postrider::control {
@@ -24,7 +25,7 @@ std::string dump(const Json& json) {
 
 bool goes_to(const ListedMessage& message, std::string_view site) {
     for (const queue::QueuedRecipient& each : message.recipients) {
-        if (each.recipient.address.domain == site) return true;
+        if (equals_ignoring_case(each.recipient.address.domain, site)) return true;
     }
     return false;
 }

@@ -112,7 +112,8 @@ def deliveries_can_be_asked_for():
         third = submit(world, recipients=("eve@other.example",))
         world.command("postqueue", "-i", first)
         world.arrived(1)
-        world.command("postqueue", "-s", "other.example")
+        world.command("postqueue", "-s", "caf\udce9.example")  # Nobody's, in Latin 1.
+        world.command("postqueue", "-s", "Other.Example")
         world.arrived(2)
         assert [entry["queue_id"] for entry in world.queued()] == [second]
         world.command("postqueue", "-f")

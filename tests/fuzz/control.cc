@@ -1,7 +1,8 @@
 // The operator's socket and its tools: requests and messages that are understood are written and
-// read the same; all else is an error.
+// read the same; all else is an error. What a tool is told, and what is typed, may be any bytes.
 #include <string>
 
+#include "control/client.h"
 #include "control/codec.h"
 #include "control/request.h"
 #include "fuzz.h"
@@ -32,5 +33,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
         const auto again = control::parse_message(inner);
         fuzz::require(again && control::message_line(*again) == line, "written and read, the same");
     }
+
+    const auto last = control::parse_last_line(text);
+    fuzz::require(last.is_last || last.result, "an answer that fails is over");
+    control::Request typed;
+    typed.site = text;
+    fuzz::require(control::parse_request(control::to_line(typed)).has_value(),
+                  "a site of any bytes");
     return 0;
 }

@@ -5,11 +5,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "core/checksum.h"
 #include "delivery/courier.h"
 #include "delivery/testing/answering_channel.h"
 #include "net/event.h"
 #include "queue/sqlite_spool.h"
+#include "queue/testing/samples.h"
 
 namespace postrider::delivery {
 namespace {
@@ -95,18 +95,11 @@ protected:
         ASSERT_TRUE(spool->begin());
         const std::uint64_t first = *spool->reserve(static_cast<std::uint32_t>(count));
         for (int i = 0; i < count; ++i) {
-            queue::NewMessage message;
-            message.ticket =
-                queue::Ticket::make(first + static_cast<std::uint64_t>(i), clock.now(), false);
+            auto message = queue::testing::message(first + static_cast<std::uint64_t>(i),
+                                                   clock.now(), {"bob@corp.example"}, content);
             message.envelope.reverse_path = mail::Address("ann", "far.example");
-            message.envelope.recipients.emplace_back(mail::Address("bob", "corp.example"));
             message.arrival = clock.now() - age;
-            message.size = content.size();
-            message.content_length = content.size();
             message.header_length = 14;
-            Checksum checksum;
-            checksum.add(content);
-            message.checksum = checksum.value();
             ASSERT_TRUE(spool->commit(message, 0, content));
         }
         ASSERT_TRUE(spool->commit_transaction());

@@ -7,8 +7,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "core/checksum.h"
 #include "delivery/testing/answering_channel.h"
+#include "queue/testing/samples.h"
 
 namespace postrider::delivery {
 namespace {
@@ -90,17 +90,10 @@ protected:
 
     void submit(std::uint64_t number, const std::string& domain, bool null_sender = false) {
         const std::string content = "Subject: x\r\n\r\nhello\r\n";
-        queue::NewMessage message;
-        message.ticket = queue::Ticket::make(number, clock.now(), false);
+        auto message = queue::testing::message(number, clock.now(), {"bob@" + domain}, content);
+        message.envelope.reverse_path = mail::Address();
         if (!null_sender) message.envelope.reverse_path = mail::Address("ann", "far.example");
-        message.envelope.recipients.emplace_back(mail::Address("bob", domain));
-        message.arrival = clock.now();
-        message.size = content.size();
-        message.content_length = content.size();
         message.header_length = 14;
-        Checksum checksum;
-        checksum.add(content);
-        message.checksum = checksum.value();
         ASSERT_TRUE(spool->begin());
         ASSERT_TRUE(spool->commit(message, 0, content));
         ASSERT_TRUE(spool->commit_transaction());
@@ -110,12 +103,9 @@ protected:
     void submit_damaged() {
         const std::string head = "Subject: x\r\n\r\n";
         const std::string body = "changed\r\n";
-        queue::NewMessage message;
-        message.ticket = queue::Ticket::make(reserve(1), clock.now(), false);
+        auto message =
+            queue::testing::message(reserve(1), clock.now(), {"bob@corp.example"}, head + body);
         message.envelope.reverse_path = mail::Address("ann", "far.example");
-        message.envelope.recipients.emplace_back(mail::Address("bob", "corp.example"));
-        message.arrival = clock.now();
-        message.size = message.content_length = head.size() + body.size();
         message.header_length = 14;
         message.checksum = 1;
         ASSERT_TRUE(spool->begin());

@@ -13,6 +13,7 @@ import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
 import injected
+from faults import workers
 from injected import AT_FDCWD, Ended, Injected
 from mailbench import BIN, Skip, World, main, sanitizer, wait_until
 from memory import writable_memory
@@ -20,17 +21,10 @@ from memory import writable_memory
 
 def processes(world):
     """The master, and its workers by name."""
-    def both():
-        found = {"master": world.daemon.pid}
-        children = pathlib.Path(f"/proc/{world.daemon.pid}/task/{world.daemon.pid}/children")
-        for pid in map(int, children.read_text().split()):
-            try:
-                name = pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
-            except FileNotFoundError:
-                return None  # It has just ended.
-            found[{"postrider-intak": "intake", "postrider-couri": "courier"}.get(name, name)] = pid
+    def all_three():
+        found = {"master": world.daemon.pid, **workers(world)}
         return found if found.keys() == {"master", "intake", "courier"} else None
-    return wait_until(both, "two workers", log=world.log)
+    return wait_until(all_three, "two workers", log=world.log)
 
 
 def status(pid):

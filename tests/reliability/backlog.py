@@ -13,17 +13,14 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
 from faults import LONG, QUICK, worker
 from ledger import Ledger, Smtp
 from mailbench import World, main, wait_until
+from memory import check_limit, peak
 
 WAITING = 100000 if LONG else 5000
 #: smtp_destination_concurrency_limit, as it is by default.
 SESSIONS = 20
 #: What the smarthost takes for each message, so that the backlog lasts.
 ANSWER_MS = 5
-
-
-def peak_memory(pid):
-    """Kilobytes."""
-    return int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text()).group(1))
+GROWTH_MAX = 20e6
 
 
 def fill(world, ledger):
@@ -60,7 +57,7 @@ def a_long_backlog_goes_out_and_holds_nobody_up():
         ledger = Ledger(world)
         fill(world, ledger)
         courier = worker(world, "courier")
-        memory = peak_memory(courier)
+        memory = peak(courier)
         world.start_smarthost()
         begun, most, first = time.monotonic(), 0, None
         fresh, client = [], Smtp(world.smtp_port)
@@ -81,19 +78,19 @@ def a_long_backlog_goes_out_and_holds_nobody_up():
                 fresh.append(letter)
             time.sleep(0.02 if not LONG else 0.2)
         took = time.monotonic() - begun
-        growth = peak_memory(courier) - memory
+        growth = peak(courier) - memory
         world.drained()
         figures = ledger.settle()
         delays = delays_of(world, fresh)
         print(f"FIGURES backlog of {WAITING}: gone in {took:.1f} s, {most} sessions at most, {first} at first; {len(fresh)} fresh messages "
-              f"waited {max(delays):.2f} s at most; the courier grew by {growth} KB; {figures}", flush=True)
+              f"waited {max(delays):.2f} s at most; the courier grew by {growth // 1024} KB; {figures}", flush=True)
         assert worker(world, "courier") == courier
         assert figures["extra"] == 0 and len(delays) == len(fresh) > 10, figures
         # The control is the backlog itself: who waits behind it waits as long as it takes.
         assert took > 4, f"gone after {took:.1f} s: nobody had to wait"
         assert max(delays) < took / 4, f"fresh mail waited {max(delays):.1f} s of {took:.1f}"
         assert most <= SESSIONS and first < most, (first, most)
-        assert growth < 20000, f"the courier grew by {growth} KB"
+        check_limit(growth, GROWTH_MAX, "the courier")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ converted on the way.
 """
 
 import pathlib
-import re
 import sys
 import time
 
@@ -13,11 +12,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
 from faults import LONG, worker
 from ledger import SENDER, Smtp
 from mailbench import World, main, wait_until
+from memory import check_limit, peak
 
 SIZE = 24000000 if LONG else 2000000
 #: Plain text costs 1; lines of a few bytes, whatever they say, some four times as much.
 RATIO_MAX = 8.0
-GROWTH_MAX_KB = 4096
+GROWTH_MAX = 4096 * 1024
 
 HEAD = "MIME-Version: 1.0\r\n"
 
@@ -52,10 +52,6 @@ BOMBS = {
 }
 
 
-def peak_memory(pid):
-    return int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text()).group(1))
-
-
 def processor_time(pid):
     """Seconds, of all threads, to the nanosecond."""
     return sum(int(task.joinpath("schedstat").read_text().split()[0]) for task in pathlib.Path(f"/proc/{pid}/task").iterdir()) / 1e9
@@ -88,7 +84,7 @@ def bombs_cost_what_plain_text_costs():
             cost(world, text())  # Whatever is done once.
             plain = min(cost(world, text()) for _ in range(2))
             pids = [worker(world, "intake"), worker(world, "courier")]
-            memory = sum(map(peak_memory, pids))
+            memory = sum(map(peak, pids))
             assert plain >= 0.01, f"plain text took {plain:.2f} s: too little to compare"
             # The control: the measure knows more from less.
             double = cost(world, text() * 4)
@@ -97,12 +93,12 @@ def bombs_cost_what_plain_text_costs():
             for name, make in BOMBS.items():
                 content = make()
                 worst[name] = min(cost(world, content) for _ in range(2 if LONG else 1)) / plain * SIZE / len(content)
-            growth = sum(map(peak_memory, pids)) - memory
+            growth = sum(map(peak, pids)) - memory
             assert bool(lacks) == (b"quoted-printable" in world.mails()[0].content.lower())
             print(f"FIGURES {SIZE >> 20} MB, {'converted' if lacks else 'as it is'}: text {plain:.2f} s; "
-                  f"{', '.join(f'{name} {ratio:.2f}' for name, ratio in worst.items())}; memory grew by {growth} KB", flush=True)
+                  f"{', '.join(f'{name} {ratio:.2f}' for name, ratio in worst.items())}; memory grew by {growth // 1024} KB", flush=True)
             assert max(worst.values()) < RATIO_MAX, worst
-            assert growth < GROWTH_MAX_KB, growth
+            check_limit(growth, GROWTH_MAX, "intake and courier")
 
 
 if __name__ == "__main__":

@@ -6,9 +6,7 @@ within a second, memory stays bounded, and at the descriptor limit nothing spins
 smtpd_min_data_rate = 1 a dribbler is quick enough, and the crowd keeps the honest one out.
 """
 
-import os
 import pathlib
-import re
 import resource
 import select
 import signal
@@ -22,6 +20,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
 from faults import LONG, processor_time, worker
 from mailbench import BIN, Skip, World, main, wait_until
+from memory import check_limit, resident
 
 CROWD = 500
 MEMORY_MAX = 64e6 + CROWD * 256e3  # The contract's bound; what is measured is printed.
@@ -95,11 +94,6 @@ def intakes(world):
     return found.stdout.split()
 
 
-def memory(pid):
-    rollup = open(f"/proc/{pid}/smaps_rollup").read()
-    return int(re.search(r"^Pss:\s+(\d+)", rollup, re.M)[1]) * 1024
-
-
 def send_one(world):
     """Seconds that an honest client needs, from connecting to 250."""
     begun = time.monotonic()
@@ -123,10 +117,10 @@ def honest_clients_are_served_beside_500_slow_ones():
                 world.sendmail(["bob@corp.example"], "Subject: local\n\nhello\n")
                 local = time.monotonic() - begun
                 print(f"    {CROWD} {kind}: honest client {max(seconds):.3f} s at most, sendmail "
-                      f"{local:.3f} s, intake {memory(intake) / 1e6:.1f} MB", flush=True)
+                      f"{local:.3f} s, intake {resident(intake) / 1e6:.1f} MB", flush=True)
                 assert max(seconds) < 1, seconds
                 assert local < 1, local
-                assert memory(intake) < MEMORY_MAX
+                check_limit(resident(intake), MEMORY_MAX, f"the intake with {CROWD} {kind}")
                 expected += 6
         world.arrived(expected)
         world.wait_log(r"too slow after DATA \(\d+ bytes\) from localhost")

@@ -25,7 +25,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("POSTRIDER_BIN", ROOT / "build" / "bin"))
 TESTS = pathlib.Path(os.environ.get("POSTRIDER_TESTS", ROOT / "build" / "tests"))
-PATIENCE = float(os.environ.get("POSTRIDER_PATIENCE", "30"))
+PATIENCE = 30
 
 
 # Of programs that were built with sanitizers: what any of them finds, in whichever process, stands in
@@ -39,8 +39,12 @@ for _options in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"):
 
 def sanitizer():
     """By which the programs were built: `address`, `thread`, or none."""
-    program = (BIN / "postriderd").read_bytes()
+    program = (BIN / "postriderd").read_bytes() if (BIN / "postriderd").exists() else b""
     return "address" if b"__asan_init" in program else "thread" if b"__tsan_init" in program else None
+
+
+#: What tests wait for may take so many times as long.
+SLOWNESS = 4 if sanitizer() else 1
 
 
 def take_reports():
@@ -65,6 +69,7 @@ def free_port():
 
 
 def wait_until(condition, what, patience=PATIENCE, log=lambda: ""):
+    patience *= SLOWNESS
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         value = condition()
@@ -138,7 +143,7 @@ class World:
             if process.poll() is None:
                 process.terminate()
                 try:
-                    process.wait(timeout=60)
+                    process.wait(timeout=60 * SLOWNESS)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
@@ -247,7 +252,7 @@ alias_maps =
     def stop(self, process=None):
         process = process or self.daemon
         process.terminate()
-        return process.wait(timeout=60)
+        return process.wait(timeout=60 * SLOWNESS)
 
     def kill(self):
         """As a crash would: the whole group at once, without a word."""
@@ -273,7 +278,7 @@ alias_maps =
         """Runs a program of ours with this configuration and returns what it said."""
         path = BIN / name
         result = subprocess.run([str(path), *map(str, arguments)], capture_output=True, text=text,
-                                timeout=60, env={**os.environ, "MAIL_CONFIG": str(self.config)},
+                                timeout=60 * SLOWNESS, env={**os.environ, "MAIL_CONFIG": str(self.config)},
                                 **options)
         if check:
             assert result.returncode == 0, f"{name} {arguments}: {result.returncode}\n{result.stdout}{result.stderr}"

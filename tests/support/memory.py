@@ -1,6 +1,27 @@
-"""What a process remembers, read from outside; for root."""
+"""How much memory a process has, and what is in it, read from outside; the latter is for root."""
+
+import pathlib
+import re
 
 from mailbench import Skip, sanitizer
+
+
+def resident(pid):
+    """Bytes: its own, and its share of what it has in common with others."""
+    return 1024 * int(re.search(r"^Pss:\s+(\d+)", pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)[1])
+
+
+def peak(pid):
+    """Bytes that were resident, at most."""
+    return 1024 * int(re.search(r"^VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M)[1])
+
+
+def check_limit(used, limit, what):
+    """Holds one of these, or what it has grown by, against a limit."""
+    if sanitizer():
+        print(f"SKIPPED memory, {what}: a sanitizer's heap keeps what was freed", flush=True)
+        return
+    assert used < limit, f"{what}: {used / 1e6:.1f} MB, with a limit of {limit / 1e6:.1f}"
 
 
 def writable_memory(pid):

@@ -112,9 +112,12 @@ protected:
     }
     /// The first number granted to a stranger.
     std::uint64_t granted(const UniqueFd& fd) {
-        turn();
         char buffer[65536];
-        const auto count = ::recv(fd.get(), buffer, sizeof buffer, MSG_DONTWAIT);
+        ssize_t count = -1;
+        loop_.run_while([&] {
+            count = ::recv(fd.get(), buffer, sizeof buffer, MSG_DONTWAIT);
+            return count < 0 && errno == EAGAIN;
+        });
         if (count <= 0) return 0;
         const auto frame = find_frame({buffer, static_cast<std::size_t>(count)});
         return (**frame).number;

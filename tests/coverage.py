@@ -19,8 +19,10 @@ THRESHOLD = 90.0
 REQUIRED = ["core", "mail", "smtp", "sasl", "table", "config", "message", "queue"]
 REQUIRED_FILES = [
     "intake/dialogue.cc", "intake/dialogue_transaction.cc", "intake/input_buffer.cc",
-    "intake/smtp_session.cc", "intake/submission_format.cc", "delivery/classify.cc", "delivery/transaction.cc",
-    "control/request.cc", "control/codec.cc",
+    "intake/smtp_server.cc", "intake/smtp_session.cc", "intake/submission_format.cc",
+    "delivery/channel.cc", "delivery/classify.cc", "delivery/handshake.cc",
+    "delivery/known_answers.cc", "delivery/transaction.cc",
+    "control/codec.cc", "control/request.cc", "control/service.cc",
 ]
 
 

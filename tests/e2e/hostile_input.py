@@ -16,11 +16,11 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
 from faults import LONG, need, worker
-from mailbench import BIN, SLOWNESS, Skip, World, free_port, main, wait_until
+from mailbench import BIN, Skip, World, free_port, main, sanitizer, wait_until
 from memory import check_limit, resident
 
 GROWTH_MAX = 3e6  # Of a process's memory, whatever comes in.
-ENDLESS = (4_000_000_000 if LONG else 100_000_000) // SLOWNESS
+ENDLESS = 4_000_000_000 if LONG else 10_000_000 if sanitizer() else 100_000_000
 FRAMES = 100_000 if LONG else 20_000
 
 

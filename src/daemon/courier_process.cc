@@ -56,7 +56,7 @@ class CourierProcess {
 public:
     CourierProcess(boost::asio::io_context& context, net::AsioTimers& timers,
                    const config::Config& config, Belongings belongings, Tools tools, const Log& log,
-                   UniqueFd link)
+                   const delivery::Ages& ages, UniqueFd link)
         : context_(context),
           timers_(timers),
           link_(context.get_executor(), std::move(link)),
@@ -69,7 +69,7 @@ public:
           dialler_(belongings_.dial, belongings_.maps, tls_chooser(), *resolver_, tls_,
                    context.get_executor(), timers.clock(), log.named("smtp"),
                    std::random_device{}()),
-          courier_(belongings_.delivery, belongings_.maps, queue_, dialler_, timers.clock(),
+          courier_(belongings_.delivery, belongings_.maps, queue_, dialler_, timers.clock(), ages,
                    context.get_executor(), log.named("qmgr")),
           service_(queue_, complete(belongings_.around), log.named("showq")),
           control_(std::move(tools.door), service_, context.get_executor(), timers,
@@ -298,7 +298,8 @@ Result<Tools> make_tools(const Doors& doors, const Belongings& belongings,
 
 }  // namespace
 
-int run_courier(const Setup& setup, const Doors& doors, UniqueFd link, bool starting) {
+int run_courier(const Setup& setup, const Doors& doors, const delivery::Ages& ages, UniqueFd link,
+                bool starting) {
     UniqueFd terminal = take_terminal(setup.detached);
     StderrTarget console(terminal.get());
     auto target = open_log_target(setup.config);
@@ -323,7 +324,7 @@ int run_courier(const Setup& setup, const Doors& doors, UniqueFd link, bool star
         return kQueueStatus;
     }
     CourierProcess process(context, timers, setup.config, std::move(belongings).value(),
-                           std::move(tools).value(), log, std::move(link));
+                           std::move(tools).value(), log, ages, std::move(link));
     log.info(fmt::format("libraries: SQLite {}, {}", queue::Spool::engine_version(),
                          tls::library_version()));
     both.drop_second();

@@ -9,9 +9,10 @@ namespace postrider::daemon {
 /// Exit status: the queue cannot be opened (EX_IOERR).
 inline constexpr int kQueueStatus = 74;
 
-/// Runs until the master says stop. `starting` means that a person may be watching standard error.
-/// The exit status: 0 in good order, kQueueStatus, 78 for a configuration
-/// that cannot be used.
-int run_courier(const Setup& setup, const Doors& doors, UniqueFd link, bool starting);
+/// Runs until the master says stop. `ages` are the master's, who knows more than this process.
+/// `starting` means that a person may be watching standard error. The exit status: 0 in good order,
+/// kQueueStatus, 78 for a configuration that cannot be used.
+int run_courier(const Setup& setup, const Doors& doors, const delivery::Ages& ages, UniqueFd link,
+                bool starting);
 
 }  // namespace postrider::daemon

@@ -52,6 +52,7 @@ Master::Master(Setup setup, Doors doors, LogSink& sink, const Clock& clock)
       doors_(std::move(doors)),
       log_(sink, "master"),
       clock_(clock),
+      ages_(clock_),
       alerts_(setup_.owner, log_) {}
 
 Master::~Master() {
@@ -120,13 +121,14 @@ void Master::start_intake() {
 void Master::start_courier() {
     courier_restart_.at.reset();
     const std::vector<int> keep{doors_.control.get(), password_maps_.get()};
+    ages_.look();
     auto started = start_worker("courier", now(), keep, [this](UniqueFd link) {
         // It alone must know the passwords, and there in its configuration alone.
         auto maps = read_sealed_text(std::exchange(password_maps_, {}).get());
         if (!maps) throw std::runtime_error(maps.error().message);
         setup_.config.remember(kPasswordMaps, *maps);
         wipe(*maps);
-        return run_courier(setup_, doors_, std::move(link), state_ == State::Starting);
+        return run_courier(setup_, doors_, ages_, std::move(link), state_ == State::Starting);
     });
     if (!started) {
         log_.error(started.error().message);

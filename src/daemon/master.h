@@ -17,6 +17,7 @@
 #include "daemon/layout.h"
 #include "daemon/table_watch.h"
 #include "daemon/worker.h"
+#include "delivery/ages.h"
 
 namespace postrider::daemon {
 
@@ -120,10 +121,12 @@ private:
     Doors doors_;
     Log log_;
     const Clock& clock_;
+    delivery::Ages ages_;  ///< Lives longer than couriers, who are born with what it has noticed.
     UniqueFd signals_;
     std::optional<DropBox> drops_;
     std::optional<TableWatch> tables_;
-    UniqueFd password_maps_;  ///< smtp_sasl_password_maps, sealed: main.cf itself may hold passwords.
+    UniqueFd
+        password_maps_;  ///< smtp_sasl_password_maps, sealed: main.cf itself may hold passwords.
     AlertProgram alerts_;
     std::function<void()> on_started_;
 

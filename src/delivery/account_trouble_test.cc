@@ -114,7 +114,7 @@ protected:
         boost::asio::io_context context;
         auto executor = context.get_executor();
         queue::Queue queue(std::move(spool), executor, clock, log, queue::Queue::Storage::Inline);
-        Courier courier(options, maps, queue, dialler, clock, executor, log);
+        Courier courier(options, maps, queue, dialler, clock, Ages(clock), executor, log);
         courier.on_alert([this](const Alert& alert) {
             alerts.push_back(alert.state);
             if (alert.state == "ok" && on_ok) on_ok();

@@ -1,15 +1,21 @@
 #include "delivery/ages.h"
 
+#include <algorithm>
+
 #include "net/clock_watch.h"
 
 namespace postrider::delivery {
 
-Ages::Ages(const Clock& clock) : clock_(clock), offset_(offset()) {}
+Ages::Ages(const Clock& clock)
+    : clock_(clock), made_(clock.now()), made_at_(running()), offset_(offset()) {}
+
+Duration Ages::running() const {
+    return std::chrono::duration_cast<Duration>(clock_.monotonic().time_since_epoch()) +
+           net::time_asleep();
+}
 
 Duration Ages::offset() const {
-    const auto running =
-        std::chrono::duration_cast<Duration>(clock_.monotonic().time_since_epoch());
-    return clock_.now().time_since_epoch() - running - net::time_asleep();
+    return clock_.now().time_since_epoch() - running();
 }
 
 void Ages::look() {
@@ -25,6 +31,8 @@ void Ages::look() {
 
 WallTime Ages::now_for(WallTime arrival) {
     look();
+    const Duration watched = running() - made_at_;
+    if (arrival < made_ && watched < kDoubt) return std::min(clock_.now(), arrival + watched);
     WallTime now = clock_.now();
     for (const Jump& jump : jumps_) {
         if (arrival <= jump.from) now -= jump.by;

@@ -9,14 +9,23 @@ namespace postrider::delivery {
 
 /// Notices that the calendar was set forward, by comparing it with the clock that only goes on, and
 /// leaves what was gained out of the ages of what had arrived before: nothing expires because a
-/// clock was wrong (RS5). What happened while no process ran is not known; time asleep counts.
+/// clock was wrong (RS5). Time asleep counts. How long it was before this was made nobody knows but
+/// the calendar, which may be wrong just then, a machine having started: what had arrived before
+/// that is taken to be as old as this, for an hour.
+///
+/// A copy knows what the original knew.
 class Ages {
 public:
-    /// The clock must outlive it.
+    /// The clock must outlive it, and its copies.
     explicit Ages(const Clock& clock);
 
     /// The time of day, less what the calendar has gained since `arrival` without time passing.
     WallTime now_for(WallTime arrival);
+    /// Notices a jump: at the latest before anything arrives that now_for() will be asked of.
+    void look();
+
+    /// Until then a time service has set the calendar right.
+    static constexpr std::chrono::hours kDoubt{1};
 
     /// Less is a time service at work.
     static constexpr std::chrono::minutes kJumpMin{10};
@@ -29,10 +38,13 @@ private:
         Duration by;
     };
 
-    void look();
+    /// On a clock that goes on while the machine sleeps.
+    Duration running() const;
     Duration offset() const;
 
     const Clock& clock_;
+    WallTime made_;
+    Duration made_at_;
     Duration offset_;  ///< Of the calendar to the monotonic clock and sleep, when last looked.
     std::deque<Jump> jumps_;
 };

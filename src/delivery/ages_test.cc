@@ -43,6 +43,41 @@ TEST(Ages, DoNotGrowWhenTheCalendarGoesBack) {
     EXPECT_LE(ages.now_for(arrival) - arrival, 1h + 1s);
 }
 
+TEST(Ages, DoNotBelieveAFreshCalendar) {
+    ManualClock clock;
+    const WallTime arrival = clock.now();
+    clock.set_wall(clock.now() + 10 * kYear);  // Or was the machine switched off so long?
+    Ages ages(clock);
+    EXPECT_EQ(ages.now_for(arrival), arrival);
+    clock.advance(30min);
+    EXPECT_EQ(ages.now_for(arrival), arrival + 30min);
+    EXPECT_EQ(ages.now_for(clock.now()), clock.now()) << "what came since then has its own age";
+
+    clock.advance(30min);
+    EXPECT_EQ(ages.now_for(arrival), clock.now()) << "it was: nobody has set the calendar right";
+}
+
+TEST(Ages, DoNotBecomeLargerWhileTheyAreInDoubt) {
+    ManualClock clock;
+    const WallTime arrival = clock.now();
+    clock.advance(5min);
+    Ages ages(clock);
+    clock.advance(20min);
+    EXPECT_LE(ages.now_for(arrival), clock.now());
+}
+
+TEST(Ages, AreHandedOn) {
+    ManualClock clock;
+    Ages masters(clock);
+    const WallTime arrival = clock.now();
+    clock.advance(2h);
+    clock.set_wall(clock.now() + kYear);
+    masters.look();
+    Ages couriers = masters;
+    clock.advance(1h);
+    EXPECT_NEAR(double((couriers.now_for(arrival) - arrival) / 1s), 3 * 3600, 1);
+}
+
 TEST(Ages, RememberABoundedNumberOfJumps) {
     ManualClock clock;
     Ages ages(clock);

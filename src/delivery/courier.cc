@@ -30,8 +30,9 @@ constexpr std::chrono::seconds kTrialAfterOutage = 1h;
 
 struct Courier::State {
     State(const Options& options, const Maps& maps, queue::Queue& queue, Dialler& dialler,
-          const Clock& clock, boost::asio::any_io_executor executor, const Log& log)
-        : depot(options, maps, queue, dialler, clock, executor, log),
+          const Clock& clock, const Ages& ages, boost::asio::any_io_executor executor,
+          const Log& log)
+        : depot(options, maps, queue, dialler, clock, ages, executor, log),
           attempt_ended(executor),
           run_ended(executor) {}
 
@@ -206,9 +207,10 @@ net::Awaitable<void> Courier::State::stop() {
 }
 
 Courier::Courier(const Options& options, const Maps& maps, queue::Queue& queue, Dialler& dialler,
-                 const Clock& clock, boost::asio::any_io_executor network, const Log& log)
-    : state_(
-          std::make_unique<State>(options, maps, queue, dialler, clock, std::move(network), log)) {}
+                 const Clock& clock, const Ages& ages, boost::asio::any_io_executor network,
+                 const Log& log)
+    : state_(std::make_unique<State>(options, maps, queue, dialler, clock, ages, std::move(network),
+                                     log)) {}
 
 Courier::~Courier() = default;
 

@@ -12,6 +12,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "delivery/account_keeper.h"
+#include "delivery/ages.h"
 #include "delivery/options.h"
 #include "delivery/session.h"
 #include "net/stream.h"
@@ -40,8 +41,8 @@ struct DestinationStatus {
 /// Belongs to the network thread. Sleeps until mail is due or wake() is called: nothing polls.
 class Courier {
 public:
-    /// All references must outlive it.
-    Courier(const Options&, const Maps&, queue::Queue&, Dialler&, const Clock&,
+    /// All references must outlive it, but for `ages`, which it copies.
+    Courier(const Options&, const Maps&, queue::Queue&, Dialler&, const Clock&, const Ages&,
             boost::asio::any_io_executor network, const Log&);
     ~Courier();
 

@@ -119,7 +119,7 @@ protected:
         boost::asio::io_context context;
         auto executor = context.get_executor();
         queue::Queue queue(std::move(spool), executor, system, log, queue::Queue::Storage::Inline);
-        Courier courier(options, maps, queue, dialler, system, executor, log);
+        Courier courier(options, maps, queue, dialler, system, Ages(system), executor, log);
         courier.on_alert([this](const Alert& alert) { alerts.push_back(alert.state); });
         queue.on_due([&courier] { courier.wake(); });
         boost::asio::co_spawn(context, courier.run(), [](std::exception_ptr trouble) {

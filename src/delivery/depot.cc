@@ -5,7 +5,8 @@
 namespace postrider::delivery {
 
 Depot::Depot(const Options& what, const Maps& maps, queue::Queue& from, Dialler& dialler,
-             const Clock& time, boost::asio::any_io_executor on, const Log& log)
+             const Clock& time, const Ages& known_ages, boost::asio::any_io_executor on,
+             const Log& log)
     : options(what),
       queue(from),
       clock(time),
@@ -17,7 +18,7 @@ Depot::Depot(const Options& what, const Maps& maps, queue::Queue& from, Dialler&
       router(options.route, maps),
       tasks(on, log.named("qmgr")),
       due(on),
-      ages(time),
+      ages(known_ages),
       logins(options, maps),
       keeper(options, queue, router, logins, clock, tasks, qmgr_log),
       login_turns(options, keeper.accounts(), gate, clock, on),

@@ -28,7 +28,7 @@ namespace postrider::delivery {
 
 /// Belongs to the courier, which wires it; attempts use it.
 struct Depot {
-    Depot(const Options&, const Maps&, queue::Queue&, Dialler&, const Clock&,
+    Depot(const Options&, const Maps&, queue::Queue&, Dialler&, const Clock&, const Ages&,
           boost::asio::any_io_executor, const Log&);
 
     const Options& options;

@@ -28,7 +28,7 @@ def submit(ledger, count=1):
     client.close()
 
 
-def jump(begin, end, script, count=3):
+def jump(begin, end, script, count=3, stopped=False, reloaded=False):
     """Messages wait when the clock jumps and go out afterwards; none expires, none is sent twice."""
     with FaultyWorld(main_cf=QUICK + "maximal_queue_lifetime = 1d\nbounce_queue_lifetime = 1d\n", script=script) as world:
         # The certificates of the test are valid from now on.
@@ -37,7 +37,13 @@ def jump(begin, end, script, count=3):
         ledger = Ledger(world)
         submit(ledger, count)
         world.wait_log("status=deferred", count)
+        if stopped:
+            world.stop()
         world.faults.move_clock(end)
+        if stopped:
+            world.start()
+        if reloaded:
+            world.command("postrider", "reload")
         begun = time.monotonic()
         submit(ledger, count)
         figures = ledger.settle(patience=60)
@@ -54,6 +60,15 @@ def jump(begin, end, script, count=3):
 
 def years_ahead_nothing_expires():
     jump(0, 10 * YEAR, "RCPT * x9 450 4.2.1 later\n")
+
+
+def years_ahead_before_a_reload_nothing_expires():
+    jump(0, 10 * YEAR, "RCPT * x9 450 4.2.1 later\n", reloaded=True)
+
+
+def years_ahead_while_nothing_runs_nothing_expires_at_once():
+    """As a machine whose battery is empty begins: nobody knows how long it was off."""
+    jump(0, 10 * YEAR, "RCPT * x9 450 4.2.1 later\n", stopped=True)
 
 
 def years_back_nothing_waits_for_years():
@@ -99,5 +114,6 @@ def west_of_greenwich_dates_are_right():
 
 
 if __name__ == "__main__":
-    main(years_ahead_nothing_expires, years_back_nothing_waits_for_years, at_the_beginning_of_time_mail_waits,
+    main(years_ahead_nothing_expires, years_ahead_before_a_reload_nothing_expires,
+         years_ahead_while_nothing_runs_nothing_expires_at_once, years_back_nothing_waits_for_years, at_the_beginning_of_time_mail_waits,
          past_2038_all_is_as_ever, west_of_greenwich_dates_are_right)

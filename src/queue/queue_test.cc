@@ -43,6 +43,14 @@ protected:
         (done ? accepted_ : refused_)++;
     }
 
+    /// Its name among the files of maildrop is noted before its first piece is missed.
+    net::Awaitable<void> submit_torn(std::uint64_t number) {
+        auto message = testing::message(number, clock_.now(), {"b@example.com"}, "x\r\n");
+        message.drop = "torn";
+        const auto done = co_await queue_->commit(std::move(message), 1, std::string("x\r\n"));
+        (done ? accepted_ : refused_)++;
+    }
+
     net::Awaitable<void> append(std::uint64_t number) {
         std::string piece(64 * 1024, 'x');
         (void)co_await queue_->append(number, 0, std::move(piece));
@@ -223,6 +231,17 @@ TEST_P(QueueTest, AFailingCallLeavesItsCompanionsAlone) {
     ASSERT_TRUE(loop_.run_all());
     EXPECT_EQ(accepted_, 2);
     EXPECT_EQ(refused_, 1);
+}
+
+TEST_P(QueueTest, ACallThatStopsHalfwayLeavesItsCompanionsAlone) {
+    const auto first = reserve(3);
+    loop_.spawn(submit(first));
+    loop_.spawn(submit_torn(first + 1));
+    loop_.spawn(submit(first + 2));
+    ASSERT_TRUE(loop_.run_all());
+    EXPECT_EQ(accepted_, 2);
+    EXPECT_EQ(refused_, 1);
+    EXPECT_EQ(loop_.run(queue_->lease_due(10))->size(), 2U);
 }
 
 TEST_P(QueueTest, ABrokenTransactionIsTriedAgainOneByOne) {

@@ -68,6 +68,10 @@ Result<void> SqliteSpool::append(std::uint64_t number, std::uint32_t piece,
     }
     if (auto room = check_room(bytes.size()); !room) return room;
     return whole([&]() -> Result<void> {
+        // First, so that a disk that is full stops nobody else.
+        if (into_file) {
+            if (auto written = files_.write(number, piece, bytes); !written) return written;
+        }
         const auto length = static_cast<std::int64_t>(bytes.size());
         const auto row = static_cast<std::int64_t>(number);
         const auto changed =
@@ -82,18 +86,14 @@ Result<void> SqliteSpool::append(std::uint64_t number, std::uint32_t piece,
         if (!changed) return Unexpected(changed.error());
         if (*changed != 1) return Unexpected(invalid(number, "a piece is missing"));
         if (piece == 0) begun_.push_back(number);
-        if (into_file) return files_.write(number, piece, bytes);
-        return store_piece(number, piece, bytes);
+        return into_file ? Result<void>() : store_piece(number, piece, bytes);
     });
 }
 
 Result<void> SqliteSpool::finish_receiving(const NewMessage& message, std::uint32_t piece,
                                            std::uint64_t last) {
+    if (piece == 0) return {};
     const std::uint64_t number = message.ticket.number;
-    if (piece == 0) {
-        if (message.content_length == last) return {};
-        return Unexpected(invalid(number, "content does not have its length"));
-    }
     const auto changed =
         database_
             ->statement(
@@ -117,6 +117,9 @@ Result<void> SqliteSpool::commit(const NewMessage& message, std::uint32_t piece,
     }
     if (recipients == 0) return Unexpected(invalid(number, "no recipients"));
     if (piece == 0) {
+        if (message.content_length != last_piece.size()) {
+            return Unexpected(invalid(number, "content does not have its length"));
+        }
         Checksum checksum;
         checksum.add(last_piece);
         if (checksum.value() != message.checksum) {
@@ -125,6 +128,7 @@ Result<void> SqliteSpool::commit(const NewMessage& message, std::uint32_t piece,
     }
     if (auto room = check_room(last_piece.size()); !room) return room;
     return whole([&]() -> Result<void> {
+        if (auto kept = finish_file(number, piece, last_piece); !kept) return kept;
         const auto first = message.drop.empty() ? true : note_taken(message.drop);
         if (!first) return Unexpected(first.error());
         if (!*first) {
@@ -136,15 +140,22 @@ Result<void> SqliteSpool::commit(const NewMessage& message, std::uint32_t piece,
         }
         auto done = finish_receiving(message, piece, last_piece.size());
         // The last piece may be empty when the content ended with the one before.
-        if (done && !last_piece.empty()) {
-            done = goes_into_file(number, piece) ? files_.write(number, piece, last_piece)
-                                                 : store_piece(number, piece, last_piece);
+        if (done && !last_piece.empty() && !goes_into_file(number, piece)) {
+            done = store_piece(number, piece, last_piece);
         }
-        if (done && files_.is_open(number)) done = files_.sync(number);
         if (done) done = add(message);
         if (done && piece > 0) finished_.push_back(number);
         return done;
     });
+}
+
+/// Before any row changes, so that a disk that is full stops nobody else.
+Result<void> SqliteSpool::finish_file(std::uint64_t number, std::uint32_t piece,
+                                      std::string_view last_piece) {
+    if (goes_into_file(number, piece) && !last_piece.empty()) {
+        if (auto written = files_.write(number, piece, last_piece); !written) return written;
+    }
+    return files_.is_open(number) ? files_.sync(number) : Result<void>();
 }
 
 /// False if it is there already.

@@ -409,25 +409,19 @@ Result<bool> SqliteSpool::reopen() {
     return holds;
 }
 
-Result<void> SqliteSpool::begin_call() {
-    if (auto good = usable(); !good) return good;
-    POSTRIDER_CHECK(open_);
-    return database_->perform("SAVEPOINT call");
-}
-
-void SqliteSpool::undo_call(const Counts& counts, LeaseBook::Mark mark, const Error& error) {
+/// Savepoints would keep the others, and cost all that never fail a copy of each page they change.
+void SqliteSpool::undo_call(const Before& before, const Error& error) {
     note_shortage(error);
-    // A full disk or an I/O error may have undone everything, calls before this one included.
-    bool undone = database_->in_transaction();
-    if (undone)
-        undone = database_->perform("ROLLBACK TO call") && database_->perform("RELEASE call");
-    if (!undone) {
-        if (database_->in_transaction()) (void)database_->execute("ROLLBACK");
-        spoilt_ = error;
-        return;
+    // A full disk or an I/O error may have undone everything by itself.
+    if (database_->in_transaction()) {
+        if (database_->total_changes() == before.changes) {
+            counts_ = before.counts;
+            leases_.undo(before.leases);
+            return;
+        }
+        (void)database_->perform("ROLLBACK");
     }
-    counts_ = counts;
-    leases_.undo(mark);
+    spoilt_ = error;
 }
 
 Result<std::uint64_t> SqliteSpool::reserve(std::uint32_t count) {

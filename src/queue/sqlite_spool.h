@@ -28,7 +28,8 @@ namespace postrider::queue {
 /// One transaction at a time:
 ///
 ///   Idle --begin()--> Open --commit_transaction()--> Idle
-///                      |  \--an error undid it--> Spoilt --commit_transaction()--> Idle (fails)
+///                      |  \--a call stopped halfway--> Spoilt --commit_transaction()-->
+///                      |     Idle (fails)
 ///                      \--COMMIT failed--> closed, log written again, reopened:
 ///                            our serial is there --> Idle (it holds, success)
 ///                            it is not           --> Idle (nothing holds, error)
@@ -36,7 +37,7 @@ namespace postrider::queue {
 ///
 /// Idle    what is in memory (counts, leases) agrees with what is durable.
 /// Open    every call so far is whole in the transaction; `undo` knows how to go back.
-/// Spoilt  SQLite has rolled back; calls and commit fail with the first error.
+/// Spoilt  rolled back, since a call stopped halfway; calls and commit fail with its error.
 /// Broken  no connection. Memory stands as if the transaction held, `undo` is kept until reopen()
 ///         knows.
 class SqliteSpool : public Spool {
@@ -108,11 +109,15 @@ private:
     void kept();
     void stop_cleanly();
 
-    /// Runs a call that writes so that it is whole or never was.
+    struct Before {
+        Counts counts;
+        LeaseBook::Mark leases;
+        std::int64_t changes;
+    };
+    /// Runs a call that writes so that it is whole, never was, or takes the transaction with it.
     template <typename Body>
     auto whole(Body body) -> decltype(body());
-    Result<void> begin_call();
-    void undo_call(const Counts&, LeaseBook::Mark, const Error&);
+    void undo_call(const Before&, const Error&);
     Result<void> usable() const;
     Result<void> prepare_commit(bool wrote);
     void note_shortage(const Error&);
@@ -123,6 +128,8 @@ private:
     Result<void> store_piece(std::uint64_t number, std::uint32_t piece, std::string_view bytes);
     bool goes_into_file(std::uint64_t number, std::uint32_t piece) const;
     Result<void> finish_receiving(const NewMessage&, std::uint32_t piece, std::uint64_t last);
+    Result<void> finish_file(std::uint64_t number, std::uint32_t piece,
+                             std::string_view last_piece);
     Result<bool> note_taken(const std::string& drop);
     Result<void> drop_received(std::uint64_t number);
     Result<void> add(const NewMessage&);
@@ -201,16 +208,11 @@ private:
 
 template <typename Body>
 auto SqliteSpool::whole(Body body) -> decltype(body()) {
-    if (auto begun = begin_call(); !begun) return Unexpected(begun.error());
-    const Counts counts = counts_;
-    const LeaseBook::Mark mark = leases_.mark();
+    if (auto good = usable(); !good) return Unexpected(good.error());
+    POSTRIDER_CHECK(open_);
+    const Before before{counts_, leases_.mark(), database_->total_changes()};
     auto result = body();
-    if (result) {
-        auto released = database_->perform("RELEASE call");
-        if (released) return result;
-        result = Unexpected(released.error());
-    }
-    undo_call(counts, mark, result.error());
+    if (!result) undo_call(before, result.error());
     return result;
 }
 

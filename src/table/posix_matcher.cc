@@ -150,38 +150,41 @@ private:
                 (*slots)[*visit.slot] = visit.value;
                 continue;
             }
-            if (seen_[visit.at] == at) continue;
-            seen_[visit.at] = at;
-            ++steps_;
-            const PosixInstruction& instruction = program_.code[visit.at];
-            switch (instruction.op) {
-                case Op::Match:
-                case Op::Byte:
-                    threads_.push_back({visit.at, start, slots ? *slots : Slots()});
-                    if (slots) steps_ += slots->size() / 4;
-                    break;
-                case Op::Split:
-                    visits_.push_back({instruction.other, std::nullopt, 0});
-                    visits_.push_back({instruction.next, std::nullopt, 0});
-                    break;
-                case Op::Save:
-                    if (slots) {
-                        auto& slot = (*slots)[instruction.number];
-                        visits_.push_back({0, instruction.number, slot});
-                        slot = at;
-                    }
-                    visits_.push_back({instruction.next, std::nullopt, 0});
-                    break;
-                case Op::Assert:
-                    if (holds(instruction.place, subject_, at, program_.by_lines)) {
-                        visits_.push_back({instruction.next, std::nullopt, 0});
-                    }
-                    break;
-                case Op::Progress:
-                case Op::Repeated:
-                    break;  // Of programs with back references, which run in Backtracking.
-            }
+            std::optional<std::uint32_t> next = visit.at;
+            while (next && seen_[*next] != at) next = step(*next, at, start, slots);
         }
+    }
+
+    /// Where it goes on from one instruction, unless that waits for a byte.
+    std::optional<std::uint32_t> step(std::uint32_t here, std::size_t at, std::size_t start,
+                                      Slots* slots) {
+        seen_[here] = at;
+        ++steps_;
+        const PosixInstruction& instruction = program_.code[here];
+        switch (instruction.op) {
+            case Op::Match:
+            case Op::Byte:
+                threads_.push_back({here, start, slots ? *slots : Slots()});
+                if (slots) steps_ += slots->size() / 4;
+                return std::nullopt;
+            case Op::Split:
+                visits_.push_back({instruction.other, std::nullopt, 0});
+                return instruction.next;
+            case Op::Save:
+                if (slots) {
+                    auto& slot = (*slots)[instruction.number];
+                    visits_.push_back({0, instruction.number, slot});
+                    slot = at;
+                }
+                return instruction.next;
+            case Op::Assert:
+                if (!holds(instruction.place, subject_, at, program_.by_lines)) return std::nullopt;
+                return instruction.next;
+            case Op::Progress:
+            case Op::Repeated:
+                break;  // Of programs with back references, which run in Backtracking.
+        }
+        return std::nullopt;
     }
 
     const PosixProgram& program_;
@@ -339,14 +342,24 @@ Beginning beginning_of(const PosixProgram& program, bool within_text) {
 }  // namespace
 
 PosixMatcher::PosixMatcher(PosixProgram program, std::size_t steps_max)
-    : program_(std::move(program)), steps_max_(steps_max) {
+    : program_(std::move(program)), steps_max_(steps_max), literal_(program_) {
     const Beginning later = beginning_of(program_, true);
     anchored_ = later.first.none() && !later.may_be_empty;
     const Beginning anywhere = beginning_of(program_, false);
     if (!anywhere.may_be_empty) first_ = anywhere.first;
 }
 
+/// What costs next to nothing to find out.
+bool PosixMatcher::may_match_in(std::string_view subject) const {
+    if (anchored_ && first_) {
+        if (subject.empty()) return false;
+        if (!first_->test(static_cast<unsigned char>(subject.front()))) return false;
+    }
+    return literal_.may_match_in(subject);
+}
+
 Result<bool> PosixMatcher::match(std::string_view subject, Captures* captures) const {
+    if (!may_match_in(subject)) return false;
     Slots slots;
     if (program_.has_repeated) {
         auto found = Backtracking(program_, subject, steps_max_ / kBacktrackingCost)

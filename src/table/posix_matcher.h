@@ -8,6 +8,7 @@
 
 #include "core/result.h"
 #include "table/pattern_table.h"
+#include "table/posix_literal.h"
 #include "table/posix_program.h"
 
 namespace postrider::table {
@@ -31,8 +32,11 @@ public:
     Result<bool> match(std::string_view subject, Captures* captures) const;
 
 private:
+    bool may_match_in(std::string_view subject) const;
+
     PosixProgram program_;
     std::size_t steps_max_;
+    PosixLiteral literal_;
     bool anchored_ = false;         ///< It can match at the start of the text alone.
     std::optional<ByteSet> first_;  ///< What a match begins with, unless it may be empty.
 };

@@ -3,7 +3,6 @@
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
-set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 
@@ -23,11 +22,20 @@ add_library(postrider_options INTERFACE)
 target_compile_options(postrider_options INTERFACE
     -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-qual
     -Wswitch-enum -Wvla -Wno-missing-field-initializers
-    $<$<BOOL:${POSTRIDER_WERROR}>:-Werror>)
+    $<$<BOOL:${POSTRIDER_WERROR}>:-Werror>
+    # Programs only: code for shared libraries could be replaced by others, and so is never inlined.
+    $<$<NOT:$<STREQUAL:$<TARGET_PROPERTY:TYPE>,MODULE_LIBRARY>>:-fPIE>)
+target_link_options(postrider_options INTERFACE
+    $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-pie>)
 target_include_directories(postrider_options INTERFACE ${PROJECT_SOURCE_DIR}/src)
 target_compile_definitions(postrider_options INTERFACE
     POSTRIDER_VERSION="${PROJECT_VERSION}"
-    BOOST_ASIO_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_DISABLE_BOOST_COROUTINE)
+    BOOST_ASIO_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_DISABLE_BOOST_COROUTINE
+    # Coroutine frames that a thread keeps for the next ones. With two, which is the default, each
+    # larger frame throws a smaller one away. The others come from malloc, whose aligned sister
+    # takes several times as long.
+    BOOST_ASIO_RECYCLING_ALLOCATOR_CACHE_SIZE=16
+    BOOST_ASIO_DISABLE_STD_ALIGNED_ALLOC BOOST_ASIO_DISABLE_BOOST_ALIGN)
 
 add_library(postrider_mode INTERFACE)
 # Optimising, or with sanitizers, g++ 12 inlines one half of Asio's allocation of coroutine frames, and

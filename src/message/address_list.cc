@@ -105,7 +105,9 @@ private:
 class AddressList::Parser {
 public:
     Parser(std::vector<Token> tokens, std::vector<mail::Address>& addresses)
-        : tokens_(std::move(tokens)), addresses_(addresses) {}
+        : tokens_(std::move(tokens)), addresses_(addresses) {
+        passed_.reserve(tokens_.size());
+    }
 
     std::vector<Token> run() {
         while (more()) {
@@ -235,6 +237,8 @@ private:
 AddressList::AddressList(std::string_view text, std::size_t token_limit) {
     Reader reader(text);
     std::vector<Token> tokens;
+    // As many as a few addresses with their names have.
+    tokens.reserve(std::min<std::size_t>(text.size() / 2 + 1, 32));
     while (tokens.size() < token_limit) {
         auto token = reader.next();
         if (!token) break;

@@ -54,8 +54,10 @@ void Cleanup::Impl::end_field() {
         refuse(452, {4, 5, 3}, "too many recipients", false);
     }
 
-    if (!check_header(header)) return;
-    field = field_of(name_of(header));
+    if (checks_.is_enabled()) {
+        if (!check_header(header)) return;
+        field = field_of(name_of(header));
+    }
     if (field == Field::ContentTransferEncoding && is_8bit_encoding(value_of(header))) {
         submission_.envelope.body = mail::BodyType::EightBitMime;
     }
@@ -68,7 +70,6 @@ void Cleanup::Impl::end_field() {
 
 /// False if a rule removed the field.
 bool Cleanup::Impl::check_header(std::string& header) {
-    if (!checks_.is_enabled()) return true;
     const table::Tables& tables =
         is_mime(field_of(name_of(header))) || structure_.block() == Block::Multipart
             ? options_.mime_header_checks

@@ -60,7 +60,9 @@ std::string received_field(const Submission& submission, std::string_view myhost
 
 bool is_stamp_of(std::string_view myhostname, std::string_view mail_name, std::string_view value) {
     // ` by HOST (NAME`, one space for any space between its words.
-    std::string words = " ";
+    std::string words;
+    words.reserve(value.size() + 1);
+    words += ' ';
     for (const char c : value) {
         if (!is_ascii_space(c)) {
             words += ascii_lower(c);

@@ -67,8 +67,24 @@ public:
         skip_empty();
     }
 
-    bool done() const { return buffers_.empty(); }
+    /// Writes until all is written or the socket takes no more for now: 0, or else errno.
+    int write_to(int fd) {
+        std::array<iovec, kPiecesMax> iovecs;
+        while (!buffers_.empty()) {
+            msghdr message = {};
+            message.msg_iov = iovecs.data();
+            message.msg_iovlen = pieces(iovecs);
+            const auto count = ::sendmsg(fd, &message, MSG_NOSIGNAL);
+            if (count >= 0) {
+                advance(static_cast<std::size_t>(count));
+            } else if (errno != EINTR) {
+                return errno;
+            }
+        }
+        return 0;
+    }
 
+private:
     std::size_t pieces(std::array<iovec, kPiecesMax>& into) const {
         const std::size_t count = std::min(buffers_.size(), kPiecesMax);
         for (std::size_t i = 0; i < count; ++i) {
@@ -88,7 +104,6 @@ public:
         }
     }
 
-private:
     void skip_empty() { advance(0); }
 
     std::span<const asio::const_buffer> buffers_;
@@ -230,19 +245,9 @@ Awaitable<Result<void>> SocketStream::write(std::span<const asio::const_buffer> 
                                             MonotonicTime deadline) {
     Socket& socket = *socket_;
     Progress progress(buffers);
-    std::array<iovec, kPiecesMax> pieces;
-    while (!progress.done()) {
-        msghdr message = {};
-        message.msg_iov = pieces.data();
-        message.msg_iovlen = progress.pieces(pieces);
-        const auto count = ::sendmsg(native_handle(), &message, MSG_NOSIGNAL);
-        if (count >= 0) {
-            progress.advance(static_cast<std::size_t>(count));
-            continue;
-        }
-        if (errno == EINTR) continue;
-        if (errno == EBADF) co_return Unexpected(ErrorCode::Cancelled, "write: closed");
-        if (errno != EAGAIN) co_return Unexpected(system_error("write", errno));
+    while (const int failed = progress.write_to(native_handle())) {
+        if (failed == EBADF) co_return Unexpected(ErrorCode::Cancelled, "write: closed");
+        if (failed != EAGAIN) co_return Unexpected(system_error("write", failed));
         if (co_await is_cancelled()) co_return Unexpected(ErrorCode::Cancelled, "cancelled");
         const std::uint64_t cancels = socket.cancels;
         socket.begin(socket.writing, deadline);

@@ -139,6 +139,29 @@ def memory(bench, queue):
     return values
 
 
+def endurance(bench, queue):
+    """Under load for `bench.minutes`, by messages of 4 KB and now and then one of 5 MB, which are
+    delivered: the memory at rest before and after, and the most of it under way."""
+    with bench.smarthost(queue):
+        bench.source(queue, 20, 2000, True)
+        bench.wait_for_deliveries(queue, 2000)
+        time.sleep(6)
+        before, most, count, turn = queue.memory(), 0, 0, 0
+        begun = time.monotonic()
+        while time.monotonic() - begun < bench.minutes * 60:
+            bench.source(queue, 10, 50, turn % 2 == 0)
+            if turn % 30 == 0:
+                bench.sender(queue, sessions=1, messages=1, size=5_000_000)
+                count += 1
+            count, turn, most = count + 50, turn + 1, max(most, queue.memory())
+            time.sleep(max(0, begun + turn - time.monotonic()))
+        bench.wait_for_deliveries(queue, count)
+        time.sleep(6)
+        return {"endurance, messages": count, "endurance, memory at rest before (MB)": before / MB,
+                "endurance, most memory (MB)": most / MB,
+                "endurance, memory at rest after (MB)": queue.memory() / MB}
+
+
 def large(bench, queue):
     """5 MB messages through: in while the smarthost is away, then out."""
     size, count = 5_000_000, bench.scaled(40)
@@ -209,4 +232,4 @@ def pss(pids):
 
 
 MEASURES = {measure.__name__: measure for measure in
-            (ingest, group_commit, sendmail, relay, round_trips, memory, large, scale)}
+            (ingest, group_commit, sendmail, relay, round_trips, memory, large, scale, endurance)}

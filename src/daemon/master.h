@@ -68,6 +68,8 @@ public:
     int run();
 
 private:
+    /// What main.cf may hold passwords in: `inline:` and `static:` tables.
+    static constexpr std::string_view kPasswordMaps = "smtp_sasl_password_maps";
     static constexpr std::chrono::seconds kIntakeGrace{10};
     static constexpr std::chrono::seconds kCourierGrace{45};
     /// Intakes that finish their sessions; beyond that the oldest is ended.

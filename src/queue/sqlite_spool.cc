@@ -1,6 +1,6 @@
 #include "queue/sqlite_spool.h"
 
-#include <cinttypes>
+#include <limits>
 #include <utility>
 
 #include <sqlite3.h>
@@ -16,8 +16,6 @@ namespace {
 constexpr int kFramesWhenBusy = 2000;
 constexpr int kFramesWhenIdle = 256;
 constexpr std::int64_t kGarbagePieces = 64;
-/// A disk that is nearly full takes one message and refuses the next.
-constexpr auto kShortageMin = std::chrono::seconds{60};
 
 /// A table of more than 10,000 rows is not checked after an unclean stop: a million of them would
 /// keep clients waiting for half a minute on a cold disk, so many for a fraction of a second. Rows
@@ -34,14 +32,6 @@ constexpr CheckedTable kCheckedTables[] = {
     POSTRIDER_CHECKED("waiting"),
 };
 
-std::filesystem::path database_file(const Spool::Options& options) {
-    return options.directory / "queue.db";
-}
-
-std::filesystem::path log_file(const Spool::Options& options) {
-    return options.directory / "queue.db-wal";
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Spool>> Spool::open(const Options& options, const Clock& clock,
@@ -50,13 +40,14 @@ Result<std::unique_ptr<Spool>> Spool::open(const Options& options, const Clock& 
     if (auto done = check_directory(options.directory); !done) return Unexpected(done.error());
     auto lock = lock_store(options.directory);
     if (!lock) return Unexpected(lock.error());
-    if (is_log_without_database(database_file(options), log_file(options))) {
+    if (is_log_without_database(database_file(options.directory), log_file(options.directory))) {
         return Unexpected(ErrorCode::Corrupt,
-                          database_file(options).string() +
+                          database_file(options.directory).string() +
                               " is gone or empty, and its log is not: put it back, or move "
                               "queue.db-wal away to begin with an empty queue");
     }
-    if (auto done = prepare_file(database_file(options)); !done) return Unexpected(done.error());
+    if (auto done = prepare_file(database_file(options.directory)); !done)
+        return Unexpected(done.error());
     auto spool = std::make_unique<SqliteSpool>(options, false, clock, log, std::move(*lock));
     if (auto started = spool->start(); !started) return Unexpected(started.error());
     return std::unique_ptr<Spool>(std::move(spool));
@@ -79,7 +70,7 @@ SqliteSpool::SqliteSpool(const Options& options, bool in_memory, const Clock& cl
       clock_(clock),
       log_(std::move(log)),
       lock_(std::move(lock)),
-      files_(database_file(options), options.vfs) {}
+      files_(database_file(options.directory), options.vfs) {}
 
 SqliteSpool::~SqliteSpool() {
     if (!is_broken() && !in_memory_) stop_cleanly();
@@ -108,14 +99,14 @@ Result<void> SqliteSpool::start() {
 
 Result<void> SqliteSpool::connect() {
     Database::Options options;
-    options.path = in_memory_ ? ":memory:" : database_file(options_).string();
+    options.path = in_memory_ ? ":memory:" : database_file(options_.directory).string();
     options.vfs = options_.vfs;
     // Another file, even an empty one, is not what our leases and counts are about.
     if (auto there = check_place(); !there) return there;
     auto opened = open_database(options, in_memory_);
     if (!opened) return Unexpected(opened.error());
     database_ = std::move(*opened);
-    if (!in_memory_) identity_ = identity_of(database_file(options_));
+    if (!in_memory_) identity_ = identity_of(database_file(options_.directory));
     const auto serial = stored_serial();
     if (!serial) {
         database_.reset();
@@ -147,11 +138,11 @@ Result<void> SqliteSpool::drop_unfinished() {
 /// What is left is whole in itself and goes out: mail that is gone does not come back by waiting.
 void SqliteSpool::check_log() {
     if (in_memory_ || !log_) return;
-    const auto damage = find_log_damage(log_file(options_), options_.vfs);
+    const auto damage = find_log_damage(log_file(options_.directory), options_.vfs);
     if (!damage) {
         log_->error(damage.error().message);
     } else if (!damage->empty()) {
-        log_->error(log_file(options_).string() + ": damaged: " + *damage +
+        log_->error(log_file(options_.directory).string() + ": damaged: " + *damage +
                     "; mail that it held is lost, or will be sent again");
     }
 }
@@ -164,8 +155,8 @@ Result<void> SqliteSpool::check_tables() {
         const auto verdict = database_->query_text(table.check);
         if (!verdict) return Unexpected(verdict.error());
         if (*verdict != "ok") {
-            return Unexpected(ErrorCode::Corrupt,
-                              database_file(options_).string() + ": damaged: " + *verdict);
+            return Unexpected(ErrorCode::Corrupt, database_file(options_.directory).string() +
+                                                      ": damaged: " + *verdict);
         }
     }
     return {};
@@ -210,7 +201,7 @@ Result<void> SqliteSpool::read_counts() {
 Result<void> SqliteSpool::reserve_log() {
     if (in_memory_) return {};
     std::error_code failed;
-    const auto size = std::filesystem::file_size(log_file(options_), failed);
+    const auto size = std::filesystem::file_size(log_file(options_.directory), failed);
     if (!failed && static_cast<std::int64_t>(size) >= options_.log_reserve) return {};
     const auto space = free_space(options_.directory);
     if (!space) return Unexpected(space.error());
@@ -220,7 +211,8 @@ Result<void> SqliteSpool::reserve_log() {
             Unexpected(ErrorCode::DiskFull, options_.directory.string() + ": too little space");
     } else {
         database_.reset();
-        extended = extend_with_zeros(log_file(options_), options_.log_reserve, options_.vfs);
+        extended =
+            extend_with_zeros(log_file(options_.directory), options_.log_reserve, options_.vfs);
         if (auto done = connect(); !done) return done;
     }
     if (!extended && log_) {
@@ -234,194 +226,11 @@ void SqliteSpool::rest() {
     if (!is_broken() && !open_) database_->release_memory();
 }
 
-/// On a full disk a log that has been copied can be written anew from its beginning.
-void SqliteSpool::make_room(const Error& error) {
-    if (error.code == ErrorCode::DiskFull && !in_memory_) (void)database_->checkpoint();
-}
-
-/// What is open may have been moved away or removed. It could still be written, where nobody will
-/// look for it: what it says of mail that it has goes on being recorded there, new mail is refused.
-Result<void> SqliteSpool::check_place() const {
-    if (!identity_ || identity_of(database_file(options_)) == identity_) return {};
-    return Unexpected(ErrorCode::NotFound, database_file(options_).string() +
-                                               " is not the file that is open: it was moved, "
-                                               "removed or replaced");
-}
-
-void SqliteSpool::note_shortage(const Error& error) {
-    const bool is_shortage = error.code == ErrorCode::DiskFull || error.code == ErrorCode::NotFound;
-    if (!is_shortage || !takes_mail_) return;
-    shortage_ = error;
-    refused_at_ = clock_.monotonic();
-}
-
-void SqliteSpool::kept() {
-    count_attempts();
-    leases_.keep();
-    receiving_.insert(begun_.begin(), begun_.end());
-    begun_.clear();
-    for (const std::uint64_t number : finished_) {
-        files_.close(number);
-        receiving_.erase(number);
-    }
-    finished_.clear();
-    discarded_.clear();
-}
-
 void SqliteSpool::stop_cleanly() {
     acquit_leased();
     const auto marked =
         database_->execute("UPDATE state SET stopped_cleanly = 1, serial = serial + 1");
     if (marked) (void)database_->checkpoint();
-}
-
-Result<void> SqliteSpool::usable() const {
-    if (is_broken()) {
-        return Unexpected(ErrorCode::Unavailable, "queue store is broken and being reopened");
-    }
-    if (spoilt_) return Unexpected(*spoilt_);
-    return {};
-}
-
-Result<void> SqliteSpool::begin() {
-    POSTRIDER_CHECK(!open_);
-    if (auto good = usable(); !good) return good;
-    if (auto begun = database_->perform("BEGIN"); !begun) return begun;
-    open_ = true;
-    takes_mail_ = false;
-    room_ = 0;
-    files_removed_ = false;
-    counts_before_ = counts_;
-    changes_before_ = database_->total_changes();
-    return {};
-}
-
-Result<void> SqliteSpool::commit_transaction() {
-    if (is_broken()) return usable();
-    POSTRIDER_CHECK(open_);
-    open_ = false;
-    if (spoilt_) {
-        const Error error = *std::exchange(spoilt_, std::nullopt);
-        forget_transaction();
-        note_shortage(error);
-        make_room(error);
-        return Unexpected(error);
-    }
-    const bool wrote = database_->total_changes() != changes_before_;
-    if (auto prepared = prepare_commit(wrote); !prepared) {
-        if (database_->in_transaction()) (void)database_->perform("ROLLBACK");
-        forget_transaction();
-        note_shortage(prepared.error());
-        make_room(prepared.error());
-        return prepared;
-    }
-    const auto committed = database_->perform("COMMIT");
-    if (committed) {
-        if (wrote) ++serial_;
-        kept();
-        const bool has_room = takes_mail_ && clock_.monotonic() - refused_at_ >= kShortageMin;
-        if (has_room) shortage_.reset();
-        return {};
-    }
-    // From here to the end of resolve() nobody knows whether it holds (R3, R4).
-    const auto holds = resolve();
-    if (!holds || !*holds) note_shortage(committed.error());
-    if (!holds) {
-        if (log_) log_->error("queue store is broken: " + holds.error().message);
-        return Unexpected(holds.error());
-    }
-    if (!*holds) return committed;
-    if (log_) log_->warning("recovered a commit that had answered: " + committed.error().message);
-    return {};
-}
-
-Result<void> SqliteSpool::prepare_commit(bool wrote) {
-    if (!wrote) return {};
-    if (!in_memory_) {
-        const auto room = database_->allocate();
-        // Outcomes find their place in what is allocated already, in most cases.
-        if (!room && takes_mail_) return room;
-    }
-    if (files_removed_) {
-        // Before the rows that name them go.
-        if (auto synced = sync_directory(options_.directory); !synced) return synced;
-    }
-    const auto in = [&](Place place) {
-        return static_cast<std::int64_t>(counts_[static_cast<std::size_t>(place)]);
-    };
-    const auto kept = database_
-                          ->statement(
-                              "UPDATE state SET serial = serial + 1, new_messages = ?, "
-                              "deferred_messages = ?, held_messages = ?, dead_messages = ?",
-                              in(Place::New), in(Place::Deferred), in(Place::Held), in(Place::Dead))
-                          .run();
-    if (!kept) return Unexpected(kept.error());
-    return {};
-}
-
-/// In memory, back to where the transaction began. The connection has done so already.
-void SqliteSpool::forget_transaction() {
-    counts_ = counts_before_;
-    leases_.undo(0);
-    begun_.clear();
-    finished_.clear();
-    discarded_.clear();
-    look_from_.fill(std::numeric_limits<std::int64_t>::min());
-}
-
-/// After a failed COMMIT: true if the transaction holds and is durable, false if it is gone for
-/// good. Its frames may be complete in the log, in the kernel's memory only: writing the log again
-/// makes the disk have them, or fails. If they are not complete, one more commit overwrites them,
-/// and proves that the store works.
-Result<bool> SqliteSpool::resolve() {
-    if (in_memory_) {
-        (void)database_->execute("ROLLBACK");
-        forget_transaction();
-        return false;
-    }
-    const std::int64_t before = serial_;
-    database_.reset();
-    auto done = write_again_and_sync(log_file(options_), options_.vfs);
-    if (done) done = connect();
-    if (!done) return Unexpected(done.error());
-    // Makes the reserve free again; if it cannot, the commit below shows what still works.
-    (void)database_->checkpoint();
-    if (serial_ == before + 1) {
-        kept();
-        return true;
-    }
-    // By two, so that it is not taken for the transaction in case that this one fails, too.
-    done = database_->execute("UPDATE state SET serial = serial + 2");
-    if (!done) {
-        database_.reset();
-        serial_ = before;
-        return Unexpected(done.error());
-    }
-    serial_ += 2;
-    forget_transaction();
-    return false;
-}
-
-Result<bool> SqliteSpool::reopen() {
-    POSTRIDER_CHECK(is_broken());
-    const auto holds = resolve();
-    if (holds && log_) log_->info("queue store works again");
-    return holds;
-}
-
-/// Savepoints would keep the others, and cost all that never fail a copy of each page they change.
-void SqliteSpool::undo_call(const Before& before, const Error& error) {
-    note_shortage(error);
-    // A full disk or an I/O error may have undone everything by itself.
-    if (database_->in_transaction()) {
-        if (database_->total_changes() == before.changes) {
-            counts_ = before.counts;
-            leases_.undo(before.leases);
-            return;
-        }
-        (void)database_->perform("ROLLBACK");
-    }
-    spoilt_ = error;
 }
 
 Result<std::uint64_t> SqliteSpool::reserve(std::uint32_t count) {

@@ -11,6 +11,13 @@
 
 namespace postrider::queue {
 
+inline std::filesystem::path database_file(const std::filesystem::path& directory) {
+    return directory / "queue.db";
+}
+inline std::filesystem::path log_file(const std::filesystem::path& directory) {
+    return directory / "queue.db-wal";
+}
+
 /// Refuses a folder that does not exist, that others may write to, that someone else owns, or that
 /// lies on a file system whose locks and syncs cannot be trusted (R12).
 Result<void> check_directory(const std::filesystem::path& directory);

@@ -1,0 +1,199 @@
+// One transaction at a time: begun, committed, undone; and what became of one that nobody knows of.
+#include <limits>
+#include <utility>
+
+#include "queue/sqlite_spool.h"
+#include "queue/store_files.h"
+
+namespace postrider::queue {
+namespace {
+
+/// A disk that is nearly full takes one message and refuses the next.
+constexpr auto kShortageMin = std::chrono::seconds{60};
+
+}  // namespace
+
+Result<void> SqliteSpool::usable() const {
+    if (is_broken()) {
+        return Unexpected(ErrorCode::Unavailable, "queue store is broken and being reopened");
+    }
+    if (spoilt_) return Unexpected(*spoilt_);
+    return {};
+}
+
+Result<void> SqliteSpool::begin() {
+    POSTRIDER_CHECK(!open_);
+    if (auto good = usable(); !good) return good;
+    if (auto begun = database_->perform("BEGIN"); !begun) return begun;
+    open_ = true;
+    takes_mail_ = false;
+    room_ = 0;
+    files_removed_ = false;
+    counts_before_ = counts_;
+    changes_before_ = database_->total_changes();
+    return {};
+}
+
+Result<void> SqliteSpool::commit_transaction() {
+    if (is_broken()) return usable();
+    POSTRIDER_CHECK(open_);
+    open_ = false;
+    if (spoilt_) {
+        const Error error = *std::exchange(spoilt_, std::nullopt);
+        forget_transaction();
+        note_shortage(error);
+        make_room(error);
+        return Unexpected(error);
+    }
+    const bool wrote = database_->total_changes() != changes_before_;
+    if (auto prepared = prepare_commit(wrote); !prepared) {
+        if (database_->in_transaction()) (void)database_->perform("ROLLBACK");
+        forget_transaction();
+        note_shortage(prepared.error());
+        make_room(prepared.error());
+        return prepared;
+    }
+    const auto committed = database_->perform("COMMIT");
+    if (committed) {
+        if (wrote) ++serial_;
+        kept();
+        const bool has_room = takes_mail_ && clock_.monotonic() - refused_at_ >= kShortageMin;
+        if (has_room) shortage_.reset();
+        return {};
+    }
+    // From here to the end of resolve() nobody knows whether it holds (R3, R4).
+    const auto holds = resolve();
+    if (!holds || !*holds) note_shortage(committed.error());
+    if (!holds) {
+        if (log_) log_->error("queue store is broken: " + holds.error().message);
+        return Unexpected(holds.error());
+    }
+    if (!*holds) return committed;
+    if (log_) log_->warning("recovered a commit that had answered: " + committed.error().message);
+    return {};
+}
+
+Result<void> SqliteSpool::prepare_commit(bool wrote) {
+    if (!wrote) return {};
+    if (!in_memory_) {
+        const auto room = database_->allocate();
+        // Outcomes find their place in what is allocated already, in most cases.
+        if (!room && takes_mail_) return room;
+    }
+    if (files_removed_) {
+        // Before the rows that name them go.
+        if (auto synced = sync_directory(options_.directory); !synced) return synced;
+    }
+    const auto in = [&](Place place) {
+        return static_cast<std::int64_t>(counts_[static_cast<std::size_t>(place)]);
+    };
+    const auto kept = database_
+                          ->statement(
+                              "UPDATE state SET serial = serial + 1, new_messages = ?, "
+                              "deferred_messages = ?, held_messages = ?, dead_messages = ?",
+                              in(Place::New), in(Place::Deferred), in(Place::Held), in(Place::Dead))
+                          .run();
+    if (!kept) return Unexpected(kept.error());
+    return {};
+}
+
+void SqliteSpool::kept() {
+    count_attempts();
+    leases_.keep();
+    receiving_.insert(begun_.begin(), begun_.end());
+    begun_.clear();
+    for (const std::uint64_t number : finished_) {
+        files_.close(number);
+        receiving_.erase(number);
+    }
+    finished_.clear();
+    discarded_.clear();
+}
+
+/// In memory, back to where the transaction began. The connection has done so already.
+void SqliteSpool::forget_transaction() {
+    counts_ = counts_before_;
+    leases_.undo(0);
+    begun_.clear();
+    finished_.clear();
+    discarded_.clear();
+    look_from_.fill(std::numeric_limits<std::int64_t>::min());
+}
+
+/// After a failed COMMIT: true if the transaction holds and is durable, false if it is gone for
+/// good. Its frames may be complete in the log, in the kernel's memory only: writing the log again
+/// makes the disk have them, or fails. If they are not complete, one more commit overwrites them,
+/// and proves that the store works.
+Result<bool> SqliteSpool::resolve() {
+    if (in_memory_) {
+        (void)database_->execute("ROLLBACK");
+        forget_transaction();
+        return false;
+    }
+    const std::int64_t before = serial_;
+    database_.reset();
+    auto done = write_again_and_sync(log_file(options_.directory), options_.vfs);
+    if (done) done = connect();
+    if (!done) return Unexpected(done.error());
+    // Makes the reserve free again; if it cannot, the commit below shows what still works.
+    (void)database_->checkpoint();
+    if (serial_ == before + 1) {
+        kept();
+        return true;
+    }
+    // By two, so that it is not taken for the transaction in case that this one fails, too.
+    done = database_->execute("UPDATE state SET serial = serial + 2");
+    if (!done) {
+        database_.reset();
+        serial_ = before;
+        return Unexpected(done.error());
+    }
+    serial_ += 2;
+    forget_transaction();
+    return false;
+}
+
+Result<bool> SqliteSpool::reopen() {
+    POSTRIDER_CHECK(is_broken());
+    const auto holds = resolve();
+    if (holds && log_) log_->info("queue store works again");
+    return holds;
+}
+
+/// Savepoints would keep the others, and cost all that never fail a copy of each page they change.
+void SqliteSpool::undo_call(const Before& before, const Error& error) {
+    note_shortage(error);
+    // A full disk or an I/O error may have undone everything by itself.
+    if (database_->in_transaction()) {
+        if (database_->total_changes() == before.changes) {
+            counts_ = before.counts;
+            leases_.undo(before.leases);
+            return;
+        }
+        (void)database_->perform("ROLLBACK");
+    }
+    spoilt_ = error;
+}
+
+/// On a full disk a log that has been copied can be written anew from its beginning.
+void SqliteSpool::make_room(const Error& error) {
+    if (error.code == ErrorCode::DiskFull && !in_memory_) (void)database_->checkpoint();
+}
+
+/// What is open may have been moved away or removed. It could still be written, where nobody will
+/// look for it: what it says of mail that it has goes on being recorded there, new mail is refused.
+Result<void> SqliteSpool::check_place() const {
+    if (!identity_ || identity_of(database_file(options_.directory)) == identity_) return {};
+    return Unexpected(ErrorCode::NotFound, database_file(options_.directory).string() +
+                                               " is not the file that is open: it was moved, "
+                                               "removed or replaced");
+}
+
+void SqliteSpool::note_shortage(const Error& error) {
+    const bool is_shortage = error.code == ErrorCode::DiskFull || error.code == ErrorCode::NotFound;
+    if (!is_shortage || !takes_mail_) return;
+    shortage_ = error;
+    refused_at_ = clock_.monotonic();
+}
+
+}  // namespace postrider::queue

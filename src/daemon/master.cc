@@ -57,6 +57,7 @@ int Master::run() {
     start_intake();
     while (intake_ || courier_ || !retired_.empty() || intake_restart_.at || courier_restart_.at) {
         wait_for_events();
+        ages_.look();
         take_signals();
         for (Worker* worker : workers()) take_notes(*worker);
         reap();
@@ -110,7 +111,6 @@ void Master::start_intake() {
 void Master::start_courier() {
     courier_restart_.at.reset();
     const std::vector<int> keep{doors_.control.get(), password_maps_.get()};
-    ages_.look();
     auto started = start_worker("courier", now(), keep, [this](UniqueFd link) {
         // It alone must know the passwords, and there in its configuration alone.
         auto maps = read_sealed_text(std::exchange(password_maps_, {}).get());

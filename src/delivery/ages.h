@@ -11,7 +11,7 @@ namespace postrider::delivery {
 /// leaves what was gained out of the ages of what had arrived before: nothing expires because a
 /// clock was wrong (RS5). Time asleep counts. How long it was before this was made nobody knows but
 /// the calendar, which may be wrong just then, a machine having started: what had arrived before
-/// that is taken to be as old as this, for an hour.
+/// that is taken to be as old as this, for ten minutes.
 ///
 /// A copy knows what the original knew.
 class Ages {
@@ -24,8 +24,9 @@ public:
     /// Notices a jump: at the latest before anything arrives that now_for() will be asked of.
     void look();
 
-    /// Until then a time service has set the calendar right.
-    static constexpr std::chrono::hours kDoubt{1};
+    /// Until then a time service has set the calendar right, if there is a network; without one
+    /// nothing expires.
+    static constexpr std::chrono::minutes kDoubt{10};
 
     /// Less is a time service at work.
     static constexpr std::chrono::minutes kJumpMin{10};

@@ -61,13 +61,6 @@ int system_errno(sqlite3* connection) {
     return number != 0 ? number : sqlite3_system_errno(connection);
 }
 
-/// SQLite counts its memory under a lock, for figures that nobody here asks for: a tenth of what it
-/// costs.
-void stop_counting_memory() {
-    static std::once_flag once;
-    std::call_once(once, [] { (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); });
-}
-
 int remember_frames(void* frames, sqlite3*, const char*, int count) {
     *static_cast<int*>(frames) = count;
     return SQLITE_OK;
@@ -139,8 +132,12 @@ void Statement::bind_blob(int index, std::string_view value) {
     }
 }
 
+void Database::prepare_library() {
+    static std::once_flag once;
+    std::call_once(once, [] { (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); });
+}
+
 Result<std::unique_ptr<Database>> Database::open(const Options& options) {
-    stop_counting_memory();
     auto database = std::unique_ptr<Database>(new Database(options.path));
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
                       SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;

@@ -57,6 +57,9 @@ public:
         std::string vfs;  ///< Empty for the default one.
     };
     /// Opens for reading and writing, creating the file if absent. Nothing is read or changed yet.
+    /// Before anything else of SQLite is called: it counts its memory under a lock, for figures
+    /// that nobody here asks for.
+    static void prepare_library();
     static Result<std::unique_ptr<Database>> open(const Options&);
     /// Closes without a checkpoint and keeps the log file (R8).
     ~Database();

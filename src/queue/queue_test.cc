@@ -43,11 +43,11 @@ protected:
         (done ? accepted_ : refused_)++;
     }
 
-    /// Its name among the files of maildrop is noted before its first piece is missed.
+    /// With the number of one that is there, which shows when its file has been noted.
     net::Awaitable<void> submit_torn(std::uint64_t number) {
         auto message = testing::message(number, clock_.now(), {"b@example.com"}, "x\r\n");
         message.drop = "torn";
-        const auto done = co_await queue_->commit(std::move(message), 1, std::string("x\r\n"));
+        const auto done = co_await queue_->commit(std::move(message), 0, std::string("x\r\n"));
         (done ? accepted_ : refused_)++;
     }
 
@@ -236,8 +236,8 @@ TEST_P(QueueTest, AFailingCallLeavesItsCompanionsAlone) {
 TEST_P(QueueTest, ACallThatStopsHalfwayLeavesItsCompanionsAlone) {
     const auto first = reserve(3);
     loop_.spawn(submit(first));
-    loop_.spawn(submit_torn(first + 1));
-    loop_.spawn(submit(first + 2));
+    loop_.spawn(submit_torn(first));
+    loop_.spawn(submit(first + 1));
     ASSERT_TRUE(loop_.run_all());
     EXPECT_EQ(accepted_, 2);
     EXPECT_EQ(refused_, 1);

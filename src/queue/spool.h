@@ -77,9 +77,10 @@ public:
     virtual ~Spool() = default;
 
     // Group commit. Between begin() and commit_transaction() any number of calls below. One that
-    // fails before it has changed anything leaves the others whole. One that fails halfway (the
-    // disk, a message that breaks its promises) takes them with it: every further call and
-    // commit_transaction() answer its error, and the others can be made again in another one.
+    // fails before it has changed anything leaves the others whole. One that stops halfway, because
+    // of the disk or of memory, takes them with it: every further call and commit_transaction()
+    // answer an error, and the others can be made again in another transaction. The same goes for
+    // calls that only read.
     virtual Result<void> begin() = 0;
     /// Durable on success. On failure nothing of the transaction holds, now or after a crash (R4);
     /// leases it gave are taken back, leases it ended go on. If even that cannot be made sure, the

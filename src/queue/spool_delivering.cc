@@ -226,19 +226,30 @@ Result<void> SqliteSpool::add_reports(const Settlement& settlement) {
     return {};
 }
 
-Result<void> SqliteSpool::tell(const Summary::Told& told, const std::string& waits_for) {
-    const Unexpected changed(ErrorCode::Invalid, "message " + std::to_string(told.number) +
-                                                     " does not wait for a summary any more");
-    const auto message = read_message(*database_, told.number);
+namespace {
+
+Error waits_no_longer(std::uint64_t number) {
+    return {ErrorCode::Invalid,
+            "message " + std::to_string(number) + " does not wait for a summary any more"};
+}
+
+}  // namespace
+
+/// Of a message that still waits for this summary, what must be known to tell of it.
+Result<Standing> SqliteSpool::waiting_for(const std::string& summary, std::uint64_t number) {
+    const auto message = read_message(*database_, number);
     if (!message) return Unexpected(message.error());
-    const bool waits = *message && !leases_.holds(told.number) &&
-                       (*message)->place == Place::Deferred && (*message)->waits_for == waits_for;
-    if (!waits) return changed;
-    Standing standing = standing_of(**message);
+    const bool waits = *message && !leases_.holds(number) && (*message)->place == Place::Deferred &&
+                       (*message)->waits_for == summary;
+    if (!waits) return Unexpected(waits_no_longer(number));
+    return standing_of(**message);
+}
+
+Result<void> SqliteSpool::tell(const Summary::Told& told, Standing standing) {
     for (const std::uint32_t ordinal : told.ordinals) {
         const auto gone = delete_failed_recipient(*database_, told.number, ordinal);
         if (!gone) return Unexpected(gone.error());
-        if (*gone != 1) return changed;
+        if (*gone != 1) return Unexpected(waits_no_longer(told.number));
         --standing.recipients;
     }
     if (standing.recipients == 0) {
@@ -252,8 +263,15 @@ Result<void> SqliteSpool::tell(const Summary::Told& told, const std::string& wai
 
 Result<void> SqliteSpool::summarise(const Summary& summary) {
     return whole([&]() -> Result<void> {
+        // All are looked at before any is changed: an operator may have been quicker.
+        std::vector<Standing> standings;
         for (const Summary::Told& told : summary.told) {
-            if (auto done = tell(told, summary.waits_for); !done) return done;
+            auto standing = waiting_for(summary.waits_for, told.number);
+            if (!standing) return Unexpected(standing.error());
+            standings.push_back(std::move(*standing));
+        }
+        for (std::size_t i = 0; i < standings.size(); ++i) {
+            if (auto done = tell(summary.told[i], std::move(standings[i])); !done) return done;
         }
         return add_report(summary.report);
     });

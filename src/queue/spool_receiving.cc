@@ -68,7 +68,8 @@ Result<void> SqliteSpool::append(std::uint64_t number, std::uint32_t piece,
     }
     if (auto room = check_room(bytes.size()); !room) return room;
     return whole([&]() -> Result<void> {
-        // First, so that a disk that is full stops nobody else.
+        // Before any row is changed, as in commit(). A piece out of turn spoils what is refused
+        // anyway.
         if (into_file) {
             if (auto written = files_.write(number, piece, bytes); !written) return written;
         }
@@ -90,21 +91,29 @@ Result<void> SqliteSpool::append(std::uint64_t number, std::uint32_t piece,
     });
 }
 
-Result<void> SqliteSpool::finish_receiving(const NewMessage& message, std::uint32_t piece,
-                                           std::uint64_t last) {
+/// Whether the pieces before the last one are there, and make up the message with it.
+Result<void> SqliteSpool::check_received(const NewMessage& message, std::uint32_t piece,
+                                         std::uint64_t last) {
     if (piece == 0) return {};
     const std::uint64_t number = message.ticket.number;
-    const auto changed =
-        database_
-            ->statement(
-                "DELETE FROM receiving WHERE number = ? AND pieces = ? "
-                "AND length + ? = ?",
-                static_cast<std::int64_t>(number), std::int64_t{piece},
-                static_cast<std::int64_t>(last), static_cast<std::int64_t>(message.content_length))
-            .run();
-    if (!changed) return Unexpected(changed.error());
-    if (*changed == 1) return {};
+    Statement query = database_->statement(
+        "SELECT 1 FROM receiving WHERE number = ? AND pieces = ? AND length + ? = ?",
+        static_cast<std::int64_t>(number), std::int64_t{piece}, static_cast<std::int64_t>(last),
+        static_cast<std::int64_t>(message.content_length));
+    const auto complete = query.step();
+    if (!complete) return Unexpected(complete.error());
+    if (*complete) return {};
     return Unexpected(invalid(number, "a piece is missing"));
+}
+
+Result<void> SqliteSpool::finish_receiving(std::uint64_t number) {
+    const auto gone =
+        database_
+            ->statement("DELETE FROM receiving WHERE number = ?", static_cast<std::int64_t>(number))
+            .run();
+    if (!gone) return Unexpected(gone.error());
+    finished_.push_back(number);
+    return {};
 }
 
 Result<void> SqliteSpool::commit(const NewMessage& message, std::uint32_t piece,
@@ -128,6 +137,11 @@ Result<void> SqliteSpool::commit(const NewMessage& message, std::uint32_t piece,
     }
     if (auto room = check_room(last_piece.size()); !room) return room;
     return whole([&]() -> Result<void> {
+        // What can be wrong with it, and a disk that is full, shows before any row is changed: then
+        // it is nobody else's trouble.
+        if (auto complete = check_received(message, piece, last_piece.size()); !complete) {
+            return complete;
+        }
         if (auto kept = finish_file(number, piece, last_piece); !kept) return kept;
         const auto first = message.drop.empty() ? true : note_taken(message.drop);
         if (!first) return Unexpected(first.error());
@@ -138,18 +152,16 @@ Result<void> SqliteSpool::commit(const NewMessage& message, std::uint32_t piece,
             }
             return drop_received(number);
         }
-        auto done = finish_receiving(message, piece, last_piece.size());
+        auto done = piece > 0 ? finish_receiving(number) : Result<void>();
         // The last piece may be empty when the content ended with the one before.
         if (done && !last_piece.empty() && !goes_into_file(number, piece)) {
             done = store_piece(number, piece, last_piece);
         }
         if (done) done = add(message);
-        if (done && piece > 0) finished_.push_back(number);
         return done;
     });
 }
 
-/// Before any row changes, so that a disk that is full stops nobody else.
 Result<void> SqliteSpool::finish_file(std::uint64_t number, std::uint32_t piece,
                                       std::string_view last_piece) {
     if (goes_into_file(number, piece) && !last_piece.empty()) {
@@ -198,8 +210,7 @@ Result<void> SqliteSpool::drop_received(std::uint64_t number) {
     const auto kept = database_->statement("INSERT OR IGNORE INTO garbage VALUES(?)", row).run();
     if (!kept) return Unexpected(kept.error());
     discarded_.insert(number);
-    files_.close(number);
-    receiving_.erase(number);
+    finished_.push_back(number);
     return {};
 }
 

@@ -18,6 +18,10 @@ Result<void> SqliteSpool::usable() const {
         return Unexpected(ErrorCode::Unavailable, "queue store is broken and being reopened");
     }
     if (spoilt_) return Unexpected(*spoilt_);
+    // Not only calls that write do that: memory or room for the cache's pages may be missing.
+    if (open_ && !database_->in_transaction()) {
+        return Unexpected(ErrorCode::Io, "queue.db: an error has undone the transaction");
+    }
     return {};
 }
 
@@ -37,16 +41,12 @@ Result<void> SqliteSpool::begin() {
 Result<void> SqliteSpool::commit_transaction() {
     if (is_broken()) return usable();
     POSTRIDER_CHECK(open_);
-    open_ = false;
-    if (spoilt_) {
-        const Error error = *std::exchange(spoilt_, std::nullopt);
-        forget_transaction();
-        note_shortage(error);
-        make_room(error);
-        return Unexpected(error);
-    }
     const bool wrote = database_->total_changes() != changes_before_;
-    if (auto prepared = prepare_commit(wrote); !prepared) {
+    auto prepared = usable();
+    if (prepared) prepared = prepare_commit(wrote);
+    open_ = false;
+    spoilt_.reset();
+    if (!prepared) {
         if (database_->in_transaction()) (void)database_->perform("ROLLBACK");
         forget_transaction();
         note_shortage(prepared.error());

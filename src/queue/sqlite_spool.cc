@@ -36,6 +36,7 @@ constexpr CheckedTable kCheckedTables[] = {
 
 Result<std::unique_ptr<Spool>> Spool::open(const Options& options, const Clock& clock,
                                            const Log& log) {
+    Database::prepare_library();
     if (auto done = occupy_standard_descriptors(); !done) return Unexpected(done.error());
     if (auto done = check_directory(options.directory); !done) return Unexpected(done.error());
     auto lock = lock_store(options.directory);
@@ -58,6 +59,7 @@ std::string_view Spool::engine_version() {
 }
 
 std::unique_ptr<Spool> Spool::open_in_memory(const Clock& clock) {
+    Database::prepare_library();
     auto spool = std::make_unique<SqliteSpool>(Options(), true, clock, std::nullopt, UniqueFd());
     POSTRIDER_CHECK(spool->start().has_value());
     return spool;
@@ -286,7 +288,14 @@ Result<bool> SqliteSpool::collect_garbage() {
             if (left <= 0) return true;
             --left;
             const auto removed = files_.remove(number);
-            if (!removed) return Unexpected(removed.error());
+            if (!removed) {
+                // It stays named, and is tried again with the next; the others go on.
+                if (log_ && !std::exchange(removal_failed_, true)) {
+                    log_->warning("queue store: " + removed.error().message);
+                }
+                continue;
+            }
+            if (*removed) removal_failed_ = false;
             files_removed_ = files_removed_ || *removed;
             const auto forgotten = database_
                                        ->statement("DELETE FROM garbage WHERE number = ?",

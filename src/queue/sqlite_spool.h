@@ -127,7 +127,8 @@ private:
     Result<void> check_room(std::size_t bytes);
     Result<void> store_piece(std::uint64_t number, std::uint32_t piece, std::string_view bytes);
     bool goes_into_file(std::uint64_t number, std::uint32_t piece) const;
-    Result<void> finish_receiving(const NewMessage&, std::uint32_t piece, std::uint64_t last);
+    Result<void> check_received(const NewMessage&, std::uint32_t piece, std::uint64_t last);
+    Result<void> finish_receiving(std::uint64_t number);
     Result<void> finish_file(std::uint64_t number, std::uint32_t piece,
                              std::string_view last_piece);
     Result<bool> note_taken(const std::string& drop);
@@ -146,7 +147,8 @@ private:
     Result<void> record_outcomes(const Settlement&, Standing&);
     Result<void> add_report(const OwnMessage&);
     Result<void> add_reports(const Settlement&);
-    Result<void> tell(const Summary::Told&, const std::string& waits_for);
+    Result<Standing> waiting_for(const std::string& summary, std::uint64_t number);
+    Result<void> tell(const Summary::Told&, Standing);
     Result<void> end_attempt(const Settlement&, Place from, Standing&);
 
     // Suspecting.
@@ -200,7 +202,8 @@ private:
     std::vector<std::uint64_t> finished_;          ///< Their content is complete with it.
     std::unordered_set<std::uint64_t> discarded_;  ///< Garbage from this transaction on.
     bool files_removed_ = false;
-    std::int64_t serial_ = 0;  ///< Of the last transaction that is known to hold.
+    bool removal_failed_ = false;  ///< Somebody has been told.
+    std::int64_t serial_ = 0;      ///< Of the last transaction that is known to hold.
     std::optional<Error> shortage_;
     std::optional<FileIdentity> identity_;  ///< Of the database that is open.
     MonotonicTime refused_at_{};            ///< For lack of room, the last time.

@@ -42,6 +42,7 @@ int close_file(sqlite3_file* file) {
     return real(file)->pMethods->xClose(real(file));
 }
 int read_file(sqlite3_file* file, void* into, int size, sqlite3_int64 offset) {
+    if (const int code = current->before(FaultVfs::Operation::Read); code != 0) return code;
     return real(file)->pMethods->xRead(real(file), into, size, offset);
 }
 int write_file(sqlite3_file* file, const void* from, int size, sqlite3_int64 offset) {
@@ -164,7 +165,7 @@ void FaultVfs::fail(Operation operation, int nth, int code, bool for_good) {
 
 void FaultVfs::heal() {
     const std::lock_guard guard(mutex_);
-    plans_[0] = plans_[1] = Plan();
+    std::fill(std::begin(plans_), std::end(plans_), Plan());
 }
 
 int FaultVfs::before(Operation operation) {

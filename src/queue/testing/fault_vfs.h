@@ -18,7 +18,7 @@ namespace postrider::queue::testing {
 /// power cut. One at a time.
 class FaultVfs {
 public:
-    enum class Operation { Write, Sync };
+    enum class Operation { Write, Sync, Read };
 
     FaultVfs();
     ~FaultVfs();
@@ -73,8 +73,8 @@ private:
     std::unique_ptr<sqlite3_vfs> own_;
     std::map<std::string, Image> images_;
     mutable std::mutex mutex_;  // Of plans and counts: tests change them while the thread works.
-    Plan plans_[2];
-    int counts_[2] = {0, 0};
+    Plan plans_[3];
+    int counts_[3] = {0, 0, 0};
     bool lying_ = false;
     bool dark_ = false;
 };

@@ -52,8 +52,9 @@ net::Awaitable<void> Server::run() {
     }
 }
 
-void Server::stop() {
+net::Awaitable<void> Server::finish(MonotonicTime deadline) {
     listener_->close();
+    (void)co_await connections_.join(deadline);
     connections_.cancel();
 }
 

@@ -26,7 +26,8 @@ public:
 
     /// Accepts until the listener is closed or the task cancelled.
     net::Awaitable<void> run();
-    void stop();
+    /// Accepts no more; whoever is being answered has until `deadline`.
+    net::Awaitable<void> finish(MonotonicTime deadline);
 
 private:
     net::Awaitable<void> converse(std::unique_ptr<net::SocketStream> stream);

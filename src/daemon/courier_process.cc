@@ -37,7 +37,7 @@ namespace postrider::daemon {
 namespace {
 
 constexpr int kConfigurationStatus = 78;  // EX_CONFIG
-/// For messages that clients are handing over when this process is about to end.
+/// For messages that clients are handing over, and for answers, when this process is about to end.
 constexpr std::chrono::seconds kDrainGrace{5};
 constexpr int kHeapSlack = 1024 * 1024;
 constexpr std::string_view kOffline = "network unreachable: mail waits for the network";
@@ -229,7 +229,8 @@ private:
         // Mail is taken in while deliveries come to their end, and no longer.
         co_await courier_.stop();
         co_await inboxes_.drain(timers_.now() + kDrainGrace);
-        control_.stop();
+        // Who asks from now on is answered by the next courier, at the same door.
+        co_await control_.finish(timers_.now() + kDrainGrace);
         context_.stop();
     }
 

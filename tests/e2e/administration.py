@@ -283,6 +283,16 @@ def reloading_under_load_disturbs_nobody():
         assert sorted(subjects) == sorted(sent), (len(subjects), len(sent), reloads)
 
 
+def whoever_asks_during_a_reload_is_answered():
+    with World(script=PUT_OFF) as world:
+        world.start()
+        submit(world)
+        for _ in range(8):
+            world.daemon.send_signal(signal.SIGHUP)
+            for _ in range(6):
+                assert len(world.queued()) == 1, world.log()
+
+
 def a_restart_finds_everything():
     with World(script="MAIL * x5 451 4.3.2 later\n") as world:
         world.start()
@@ -446,6 +456,6 @@ if __name__ == "__main__":
     main(what_peers_say_cannot_speak_to_the_terminal, dangerous_settings_stand_in_the_status, the_log_names_the_libraries,
          listing_as_postfix_prints_it, deliveries_can_be_asked_for, postsuper_changes_the_queue, postcat_shows_a_message,
          others_see_only_their_own, the_operators_command_and_its_words, a_broken_configuration_is_not_taken,
-         reloading_under_load_disturbs_nobody, a_restart_finds_everything, sockets_handed_over_and_readiness_told,
-         it_ends_when_idle_and_is_started_by_the_next,
+         reloading_under_load_disturbs_nobody, whoever_asks_during_a_reload_is_answered, a_restart_finds_everything,
+         sockets_handed_over_and_readiness_told, it_ends_when_idle_and_is_started_by_the_next,
          an_ordinary_user_runs_it_alone, check_reads_what_a_start_reads, local_mail_needs_no_aliases_file)

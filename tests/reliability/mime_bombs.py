@@ -86,9 +86,9 @@ def bombs_cost_what_plain_text_costs():
             pids = [worker(world, "intake"), worker(world, "courier")]
             memory = sum(map(peak, pids))
             assert plain >= 0.01, f"plain text took {plain:.2f} s: too little to compare"
-            # The control: the measure knows more from less.
-            double = cost(world, text() * 4)
-            assert double > 2 * plain, f"four times the text took {double:.2f} s instead of {plain:.2f}"
+            # The control: the measure knows more from less, though asking whether it is over costs something, too.
+            larger = cost(world, text() * 4)
+            assert larger > 1.3 * plain, f"four times the text took {larger:.2f} s instead of {plain:.2f}"
             worst = {}
             for name, make in BOMBS.items():
                 content = make()

@@ -22,8 +22,9 @@ constexpr std::size_t kUncommittedMax = 4UL * 1024 * 1024;
 /// Removed messages after which their content is deleted even though calls are waiting.
 constexpr std::size_t kGarbageMax = 256;
 constexpr auto kIdleAfter = std::chrono::milliseconds{20};
-/// After so long without a call the memory that the work took is given back.
-constexpr auto kRestAfter = std::chrono::seconds{2};
+/// After so long without a call the memory that the work took is given back. To read it again costs
+/// the next message some tenths of a millisecond.
+constexpr auto kRestAfter = std::chrono::milliseconds{500};
 constexpr Duration kReopenMin = std::chrono::milliseconds{200};
 constexpr Duration kReopenMax = std::chrono::seconds{10};
 

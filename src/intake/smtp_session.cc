@@ -76,8 +76,9 @@ net::Awaitable<Result<Next>> SmtpSession::one_command() {
         auto filled = co_await input_.fill(InputBuffer::kCommandRoom, command_deadline());
         if (!filled) co_return Unexpected(std::move(filled).error());
     }
-    if (is_foreign(input_.buffered())) {
-        // Without waiting for a line end: a TLS hello may have none.
+    // Without waiting for a line end: a TLS hello may have none. Its first byte tells, and so does
+    // not depend on how much has come.
+    if (is_foreign(input_.buffered().substr(0, 1))) {
         Dialogue::Turn turn = dialogue_.command(input_.buffered().substr(0, 100), true);
         auto said = co_await answer(std::move(turn.reply));
         if (!said) co_return Unexpected(std::move(said).error());

@@ -57,8 +57,10 @@ private:
         int depth = 0;
         while (!done()) {
             const char c = text_[at_++];
+            // With nothing behind it, it would escape the parenthesis that is added.
+            if (c == '\\' && done()) break;
             if (c != '\n') value += c;
-            if (c == '\\' && !done()) value += text_[at_++];
+            if (c == '\\') value += text_[at_++];
             if (c == '(') ++depth;
             if (c == ')' && --depth == 0) return value;
         }

@@ -70,6 +70,13 @@ TEST(AddressList, IsWrittenAgainWithAddressesChanged) {
     }
 }
 
+TEST(AddressList, IsWrittenTheSameTwice) {
+    for (const std::string text : {"a@x (comment", "a@x (com\\", "a@x ((com\\)", "a@x \"b\\"}) {
+        const std::string once = AddressList(text).text();
+        EXPECT_EQ(AddressList(once).text(), once) << text;
+    }
+}
+
 TEST(AddressList, StopsAtItsLimitOfTokens) {
     EXPECT_EQ(AddressList("a,b,c,d", 3).size(), 2U);
 }

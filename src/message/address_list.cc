@@ -21,8 +21,14 @@ bool is_blank(char c) {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
+/// Written without the backslash that it had, a colon would begin a group.
+bool has_colon(const std::string& domain) {
+    return !domain.starts_with('[') && domain.find(':') != domain.npos;
+}
+
 bool is_usable(const mail::Address& address) {
     return address.local_part.size() + address.domain.size() < kAddressLengthMax &&
+           !has_colon(address.domain) &&
            std::none_of(address.local_part.begin(), address.local_part.end(), is_ascii_control) &&
            mail::is_domain_text(address.domain);
 }
@@ -35,17 +41,20 @@ public:
     explicit Reader(std::string_view text) : text_(text) {}
 
     std::optional<Token> next() {
-        while (!done() && is_blank(text_[at_])) ++at_;
-        if (done()) return std::nullopt;
-        const char c = text_[at_];
-        if (c == '(') return Token{Kind::Comment, 0, comment()};
-        if (c == '"') return Token{Kind::Quoted, 0, delimited('"')};
-        if (c == '[') return Token{Kind::Literal, 0, delimited(']')};
-        if (c != '\\' && is_operator(c)) {
-            ++at_;
-            return Token{Kind::Operator, c};
+        for (;;) {
+            while (!done() && is_blank(text_[at_])) ++at_;
+            if (done()) return std::nullopt;
+            const char c = text_[at_];
+            if (c == '(') return Token{Kind::Comment, 0, comment()};
+            if (c == '"') return Token{Kind::Quoted, 0, delimited('"')};
+            if (c == '[') return Token{Kind::Literal, 0, delimited(']')};
+            if (c != '\\' && is_operator(c)) {
+                ++at_;
+                return Token{Kind::Operator, c};
+            }
+            // A backslash before nothing but the end of the line is no word.
+            if (Token word = atom(); !word.text.empty()) return word;
         }
-        return atom();
     }
 
 private:

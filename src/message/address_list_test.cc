@@ -71,7 +71,8 @@ TEST(AddressList, IsWrittenAgainWithAddressesChanged) {
 }
 
 TEST(AddressList, IsWrittenTheSameTwice) {
-    for (const std::string text : {"a@x (comment", "a@x (com\\", "a@x ((com\\)", "a@x \"b\\"}) {
+    for (const std::string text :
+         {"a@x (comment", "a@x (com\\", "\\\n <a@x>", "a@x ((com\\)", "a@x \"b\\"}) {
         const std::string once = AddressList(text).text();
         EXPECT_EQ(AddressList(once).text(), once) << text;
     }

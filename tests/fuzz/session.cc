@@ -232,13 +232,14 @@ std::string canonical_body(std::string_view content) {
 
 /// Refused for what is in it, rather than for how it came.
 bool is_refusable(const Sent& sent) {
-    return sent.content.find('\0') != sent.content.npos ||
-           ascii_lowercase(sent.content).find("received") != std::string::npos;
+    return ascii_lowercase(sent.content).find("received") != std::string::npos;
 }
 
 void check_messages(const std::vector<Sent>& expected, const Outcome& outcome) {
     auto message = outcome.messages.begin();
     for (const Sent& sent : expected) {
+        // Refused, whatever else it says, and so no likeness of it is looked for.
+        if (sent.content.find('\0') != sent.content.npos) continue;
         std::set<std::string> recipients;
         if (message != outcome.messages.end()) {
             for (const auto& to : message->message.envelope.recipients)

@@ -228,9 +228,10 @@ private:
     net::Awaitable<void> finish() {
         // Mail is taken in while deliveries come to their end, and no longer.
         co_await courier_.stop();
-        co_await inboxes_.drain(timers_.now() + kDrainGrace);
+        const MonotonicTime end = timers_.now() + kDrainGrace;
+        co_await inboxes_.drain(end);
         // Who asks from now on is answered by the next courier, at the same door.
-        co_await control_.finish(timers_.now() + kDrainGrace);
+        co_await control_.finish(end);
         context_.stop();
     }
 

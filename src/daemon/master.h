@@ -127,8 +127,7 @@ private:
     UniqueFd signals_;
     std::optional<DropBox> drops_;
     std::optional<TableWatch> tables_;
-    UniqueFd
-        password_maps_;  ///< smtp_sasl_password_maps, sealed: main.cf itself may hold passwords.
+    UniqueFd password_maps_;  ///< What kPasswordMaps says, sealed.
     AlertProgram alerts_;
     std::function<void()> on_started_;
 

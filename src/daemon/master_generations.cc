@@ -1,5 +1,8 @@
 // How workers end and are followed by others: after a death, a reload, a changed table; and how all
 // end.
+#include <algorithm>
+#include <utility>
+
 #include <signal.h>
 #include <sys/wait.h>
 

@@ -21,14 +21,26 @@ bool is_blank(char c) {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/// Written without the backslash that it had, a colon would begin a group.
-bool has_colon(const std::string& domain) {
-    return !domain.starts_with('[') && domain.find(':') != domain.npos;
+/// What reads again as `text` up to `end`.
+void append_delimited(std::string& to, std::string_view text, char begin, char end) {
+    to += begin;
+    for (const char c : text) {
+        if (c == end || c == '\\' || c == '\r') to += '\\';
+        to += c;
+    }
+    to += end;
+}
+
+/// What had quotes or backslashes is written without them. There, a literal with something beside
+/// it would be two words, and a colon would begin a group.
+bool reads_again(std::string_view domain) {
+    if (domain.starts_with('[')) return domain.find(']') == domain.size() - 1;
+    return domain.find_first_of("[]:") == domain.npos;
 }
 
 bool is_usable(const mail::Address& address) {
     return address.local_part.size() + address.domain.size() < kAddressLengthMax &&
-           !has_colon(address.domain) &&
+           reads_again(address.domain) &&
            std::none_of(address.local_part.begin(), address.local_part.end(), is_ascii_control) &&
            mail::is_domain_text(address.domain);
 }
@@ -273,15 +285,10 @@ std::string AddressList::text() const {
                 result += token.text;
                 break;
             case Kind::Quoted:
-                result += '"';
-                for (const char c : token.text) {
-                    if (c == '"' || c == '\\' || c == '\r') result += '\\';
-                    result += c;
-                }
-                result += '"';
+                append_delimited(result, token.text, '"', '"');
                 break;
             case Kind::Literal:
-                result.append("[").append(token.text).append("]");
+                append_delimited(result, token.text, '[', ']');
                 break;
             case Kind::Operator:
                 result += token.op;

@@ -38,7 +38,8 @@ public:
     /// not too long.
     bool is_well_formed() const { return well_formed_; }
 
-    /// The list as Postfix writes a changed field: a comma and LF behind each address.
+    /// The list as Postfix writes a changed field: a comma and LF behind each address. Where it is
+    /// well-formed, what is written reads as the same addresses, and is written the same.
     std::string text() const;
 
 private:

@@ -47,6 +47,8 @@ TEST(AddressList, FindsTheAddressesInWhateverStandsAroundThem) {
         {"@, \"\", b@x", "b@x"},
         {"a@\"b, c@d\", b@x", "b@x"},
         {"a@[x\\]y], b@x", "b@x"},
+        {"a@\"[x]y\", a@\"y[x]\", a@\"[]\", b@x", "a@[] | b@x"},
+        {"a@[x]:y, b@x", "b@x"},
     };
     for (const auto& [text, expected] : cases) EXPECT_EQ(addresses(text), expected) << text;
 }
@@ -71,11 +73,37 @@ TEST(AddressList, IsWrittenAgainWithAddressesChanged) {
 }
 
 TEST(AddressList, IsWrittenTheSameTwice) {
-    for (const std::string text :
-         {"a@x (comment", "a@x (com\\", "\\\n <a@x>", "a@x ((com\\)", "a@x \"b\\"}) {
+    for (const std::string text : {"a@x (comment", "a@x (com\\", "\\\n <a@x>", "a@x ((com\\)",
+                                   "a@x \"b\\", "[p\\\\q] <a@x>", "[p\\]q] <a@x>", "[p\\"}) {
         const std::string once = AddressList(text).text();
         EXPECT_EQ(AddressList(once).text(), once) << text;
     }
+}
+
+bool same_addresses(const AddressList& a, const AddressList& b) {
+    bool same = a.size() == b.size();
+    for (std::size_t i = 0; same && i < a.size(); ++i) same = a.address(i) == b.address(i);
+    return same;
+}
+
+TEST(AddressList, EachTextOfFiveSignsIsWrittenSoThatItReadsTheSame) {
+    constexpr std::string_view signs = "a@:;<>[]\"\\";
+    constexpr int length = 5;
+    int well_formed = 0;
+    for (int number = 0; number < 100'000; ++number) {
+        std::string text;
+        for (int i = 0, rest = number; i < length; ++i, rest /= 10) {
+            text += signs[static_cast<std::size_t>(rest % 10)];
+        }
+        const AddressList list(text);
+        if (!list.is_well_formed()) continue;
+        ++well_formed;
+        const std::string written = list.text();
+        const AddressList again(written);
+        ASSERT_TRUE(same_addresses(again, list)) << text << "\n" << written;
+        ASSERT_EQ(again.text(), written) << text;
+    }
+    EXPECT_GT(well_formed, 50'000);
 }
 
 TEST(AddressList, StopsAtItsLimitOfTokens) {

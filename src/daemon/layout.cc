@@ -15,6 +15,8 @@
 
 #include <fmt/format.h>
 
+#include "daemon/keeper.h"
+
 namespace postrider::daemon {
 namespace {
 
@@ -77,6 +79,7 @@ Result<Owner> find_owner(const std::string& mail_owner) {
     owner.gid = account ? account->pw_gid : ::getegid();
     owner.name = account ? account->pw_name : std::to_string(owner.uid);
     owner.change_to = root && owner.uid != 0;
+    owner.serves_others = root || has_keeper();
     return owner;
 }
 
@@ -92,7 +95,8 @@ std::string owner_warning(const Owner& owner, const std::string& mail_owner) {
 Result<void> prepare(const Layout& layout, const Owner& owner) {
     if (auto made = make_parents(layout.queue_directory); !made) return made;
     if (auto made = make_directory(layout.queue_directory, 0755, owner); !made) return made;
-    if (auto made = make_directory(layout.maildrop(), 01733, owner); !made) return made;
+    const mode_t maildrop_mode = owner.serves_others ? 01733 : 0700;
+    if (auto made = make_directory(layout.maildrop(), maildrop_mode, owner); !made) return made;
     if (auto made = make_directory(layout.queue_directory / "public", 0755, owner); !made) {
         return made;
     }

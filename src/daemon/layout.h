@@ -18,6 +18,8 @@ struct Owner {
     std::string name;
     /// We were started as root and shall become `uid`; otherwise we are `uid` already.
     bool change_to = false;
+    /// Mail that others left in maildrop can be read: by root, or with a keeper's help.
+    bool serves_others = false;
 };
 
 /// `mail_owner` when root starts us; otherwise whoever does, so that a user can run a queue of
@@ -30,7 +32,8 @@ std::string owner_warning(const Owner&, const std::string& mail_owner);
 
 ///   queue_directory/       0755  owner
 ///     queue.db ...         0600  owner   the queue
-///     maildrop/            1733  owner   what sendmail leaves while no daemon runs
+///     maildrop/            1733  owner   what sendmail leaves while no daemon runs; 0700 where
+///                                        nobody could read what others leave
 ///     public/              0755  owner   the sockets submit and control, which anyone may connect
 ///     to pid/master.pid       0644          the master's, locked while it runs
 struct Layout {

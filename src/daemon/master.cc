@@ -155,7 +155,8 @@ std::vector<Worker*> Master::workers() const {
 }
 
 void Master::wait_for_events() {
-    std::vector<pollfd> waits{{signals_.get(), POLLIN, 0}, {drops_->watch(), POLLIN, 0}};
+    std::vector<pollfd> waits{{signals_.get(), POLLIN, 0}};
+    if (can_offer_drops()) waits.push_back({drops_->watch(), POLLIN, 0});
     if (tables_) waits.push_back({tables_->watch(), POLLIN, 0});
     for (const Worker* worker : workers()) {
         if (worker->link) waits.push_back({worker->link.get(), POLLIN, 0});
@@ -182,7 +183,7 @@ std::optional<MonotonicTime> Master::next_wake() const {
     consider(alerts_.wake_at());
     if (state_ == State::Running) consider(ask_at_);
     if (state_ == State::Running && tables_) consider(tables_->wake_at());
-    if (state_ == State::Running && intake_ && intake_->ready) {
+    if (can_offer_drops()) {
         if (const auto drop = drops_->wake_at(); drop && *drop > now()) consider(drop);
     }
     return wake;
@@ -252,8 +253,12 @@ void Master::take_notes(Worker& worker) {
     }
 }
 
+bool Master::can_offer_drops() const {
+    return state_ == State::Running && intake_ && intake_->ready;
+}
+
 void Master::offer_drops() {
-    while (state_ == State::Running && intake_ && intake_->ready) {
+    while (can_offer_drops()) {
         auto drop = drops_->next(now(), intake_->pid);
         if (!drop) return;
         const Note note(Note::Kind::Drop, drop->uid, drop->name, std::move(drop->file));

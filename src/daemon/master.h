@@ -95,6 +95,7 @@ private:
     void wait_for_events();
     void take_signals();
     void take_notes(Worker&);
+    bool can_offer_drops() const;
     void offer_drops();
     void reap();
     void intake_ended(WorkerSlot worker, int status);

@@ -40,6 +40,18 @@ Result<void> sync_name(const std::string& directory, int file) {
     return {};
 }
 
+/// A daemon that can read nobody else's files keeps its maildrop to itself. Root can write there
+/// all the same, and then it has to be a file that the daemon can read.
+Result<void> give_to_reader(const std::string& directory, int file) {
+    struct stat status {};
+    if (::stat(directory.c_str(), &status) != 0)
+        return Unexpected(system_error("examine " + directory, errno));
+    if ((status.st_mode & S_IWOTH) != 0 || status.st_uid == ::geteuid()) return {};
+    if (::fchown(file, status.st_uid, status.st_gid) != 0)
+        return Unexpected(system_error("give a message to the owner of " + directory, errno));
+    return {};
+}
+
 /// How a file without a name is called where it is to get one.
 std::string descriptor_path(int file) {
     return "/proc/self/fd/" + std::to_string(file);
@@ -63,6 +75,8 @@ Result<DropFile> DropFile::create(const std::string& directory) {
     UniqueFd nameless(::open(directory.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600));
     if (nameless && ::access(descriptor_path(nameless.get()).c_str(), F_OK) == 0) {
         ::fchmod(nameless.get(), 0600);  // Whatever the caller's umask.
+        if (auto given = give_to_reader(directory, nameless.get()); !given)
+            return Unexpected(std::move(given).error());
         return DropFile(directory, unique_name(0), std::move(nameless), true);
     }
     for (int attempt = 0; attempt < kNameAttempts; ++attempt) {
@@ -73,7 +87,14 @@ Result<DropFile> DropFile::create(const std::string& directory) {
         if (file) {
             // The caller's umask may have taken the owner's own rights.
             ::fchmod(file.get(), 0600);
-            return DropFile(directory, std::move(name), std::move(file), false);
+            DropFile made(directory, std::move(name), std::move(file), false);
+            if (auto given = give_to_reader(directory, made.file_.get()); !given)
+                return Unexpected(std::move(given).error());
+            return made;
+        }
+        if (errno == EACCES) {
+            return Unexpected(ErrorCode::Denied,
+                              directory + " is its owner's alone, whose daemon reads no other's");
         }
         if (errno != EEXIST) return Unexpected(system_error("create " + path, errno));
     }

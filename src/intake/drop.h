@@ -14,7 +14,8 @@ namespace postrider::intake {
 
 /// A message being written into maildrop, by the sendmail command as its caller. The directory is
 /// writable for all and readable for none but its owner (mode 1733); the file's owner is what
-/// vouches for the submitter. Its content is the stream of submission_format.h.
+/// vouches for the submitter. Where the daemon can read its own user's files only, so is maildrop
+/// (mode 0700), and what root leaves there becomes that user's. Its content is the stream of submission_format.h.
 ///
 ///   create() -> no name --write()*--> finish(): synced, then named NAME, the name synced
 ///                       \--> the end without finish(), even by a signal: nothing is left
@@ -23,7 +24,7 @@ namespace postrider::intake {
 /// names that begin with a dot are not complete. Plain system calls only.
 class DropFile {
 public:
-    /// `directory` is maildrop. NotFound if there is none.
+    /// `directory` is maildrop. NotFound if there is none, Denied if it is another user's alone.
     static Result<DropFile> create(const std::string& directory);
 
     DropFile(DropFile&&) noexcept;

@@ -281,6 +281,22 @@ TEST_F(DropTest, IsThereOnlyWhenComplete) {
     EXPECT_TRUE(std::filesystem::is_empty(directory));
 }
 
+TEST_F(DropTest, IsTheReadersWhereNobodyElseMayWrite) {
+    if (::geteuid() != 0) GTEST_SKIP() << "must be root";
+    constexpr uid_t reader = 4711;
+    ASSERT_EQ(::chown(directory.c_str(), reader, reader), 0);
+    const auto owner = [&] {
+        auto file = DropFile::create(directory);
+        EXPECT_TRUE(file->write("x"));
+        return open(*file->finish())->uid;
+    };
+
+    std::filesystem::permissions(directory, std::filesystem::perms{0700});
+    EXPECT_EQ(owner(), reader);
+    std::filesystem::permissions(directory, std::filesystem::perms{01733});
+    EXPECT_EQ(owner(), 0);
+}
+
 TEST_F(DropTest, GoesIntoTheQueueWithItsOwner) {
     auto file = DropFile::create(directory);
     ASSERT_TRUE(file->write(bytes("Subject: x\n\nhello\n")));

@@ -12,7 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
-from faults import LONG, QUICK, Sniper, need, settled_soon, thread_of, workers
+from faults import LONG, QUICK, Sniper, need, settled_soon, start_as_its_owner, thread_of, workers
 from ledger import SENDER, Ledger
 from mailbench import World, main, wait_until
 
@@ -184,6 +184,24 @@ def what_is_planted_while_files_are_taken_becomes_no_message():
         print(f"FIGURES planted: {turns} turns, {len(planted)} of its own messages, {len(ledger.letters)} of others", flush=True)
 
 
+def a_users_own_queue_accepts_what_its_daemon_can_read():
+    """What sendmail leaves with status 0 is sent: the user's mail and root's. Another user is told at once."""
+    with World(main_cf=QUICK, owner="uucp") as world:
+        start_as_its_owner(world)
+        world.stop()
+        done = {}
+        for user in ("uucp", "root", "games"):
+            done[user] = world.command("sendmail", "-i", "-f", f"{user}@there.example", f"{user}@corp.example", user=user,
+                                       input=f"Subject: {user}\n\n", check=False)
+        assert [user for user in done if done[user].returncode == 0] == ["uucp", "root"], done
+        assert done["games"].returncode == 75 and "its owner's alone" in done["games"].stderr, done["games"]
+        start_as_its_owner(world)
+        recipients = sorted(mail.recipients[0].split()[0] for mail in world.arrived(2))
+        assert recipients == ["root@corp.example", "uucp@corp.example"], recipients
+        assert is_empty(world) and "Permission denied" not in world.log()
+
+
 if __name__ == "__main__":
     main(a_file_is_taken_once_whoever_is_killed_when,
+         a_users_own_queue_accepts_what_its_daemon_can_read,
          what_is_planted_while_files_are_taken_becomes_no_message)

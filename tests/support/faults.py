@@ -48,6 +48,16 @@ def need(*programs, root=True):
             raise Skip(f"needs {program}")
 
 
+def start_as_its_owner(world):
+    """A user's own queue: nothing of it is root's, and no keeper helps it."""
+    need("setpriv")
+    world.log_file.touch()
+    world.queue.mkdir(exist_ok=True)
+    for path in [world.directory, *world.directory.rglob("*")]:
+        shutil.chown(path, world.owner, world.owner)
+    world.start(prefix=["setpriv", f"--reuid={world.owner}", f"--regid={world.owner}", "--clear-groups"])
+
+
 def tool(world, source, *options):
     """A C file beside this one, compiled once for each world."""
     need("cc", root=False)

@@ -141,7 +141,8 @@ class Ledger:
             trouble = str(late)
         book, listed = self.read(), self.listed() | set(deleted)
         missing = self.missing(book, listed)
-        assert not missing, f"{self}: {len(missing)} recipients lost: {missing[:10]}"
+        left = [path.name for path in drop.glob("*")]
+        assert not missing, f"{self}: {len(missing)} recipients lost: {missing[:10]}; in maildrop: {left[:10]}"
         assert not trouble, f"{self}: {trouble}; still queued: {sorted(listed)[:10]}"
         assert not book.damaged, f"{self}: {len(book.damaged)} damaged: {book.damaged[:5]}"
         for name in self.refused:

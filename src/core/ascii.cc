@@ -1,6 +1,8 @@
 #include "core/ascii.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
 
 namespace postrider {
 
@@ -16,11 +18,6 @@ std::string ascii_uppercase(std::string_view text) {
     return result;
 }
 
-bool equals_ignoring_case(std::string_view a, std::string_view b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                      [](char x, char y) { return ascii_lower(x) == ascii_lower(y); });
-}
-
 bool starts_with_ignoring_case(std::string_view text, std::string_view prefix) {
     return text.size() >= prefix.size() &&
            equals_ignoring_case(text.substr(0, prefix.size()), prefix);
@@ -32,11 +29,22 @@ std::string_view trimmed(std::string_view text) {
     return text;
 }
 
+// A word at a time: the content of every message passes here.
 bool is_ascii(std::string_view text) {
-    return std::all_of(text.begin(), text.end(), [](char c) { return is_ascii(c); });
+    std::uint64_t seen = 0;
+    const char* at = text.data();
+    std::size_t left = text.size();
+    for (; left >= sizeof seen; at += sizeof seen, left -= sizeof seen) {
+        std::uint64_t word;
+        std::memcpy(&word, at, sizeof word);
+        seen |= word;
+    }
+    for (; left > 0; ++at, --left) seen |= static_cast<unsigned char>(*at);
+    return (seen & 0x8080808080808080U) == 0;
 }
 
 bool is_utf8(std::string_view text) {
+    if (is_ascii(text)) return true;
     std::size_t i = 0;
     const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
     const auto follows = [&](std::size_t at) {

@@ -1,6 +1,8 @@
 // Text as protocols compare it: ASCII letters without regard to case, in no locale.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -32,9 +34,27 @@ constexpr bool is_ascii(char c) {
     return static_cast<unsigned char>(c) < 0x80;
 }
 
+/// Some characters, looked for in one step however many they are.
+class CharSet {
+public:
+    constexpr explicit CharSet(std::string_view chars) {
+        for (const char c : chars) has_[static_cast<unsigned char>(c)] = true;
+    }
+    constexpr bool has(char c) const { return has_[static_cast<unsigned char>(c)]; }
+
+private:
+    std::array<bool, 256> has_{};
+};
+
 std::string ascii_lowercase(std::string_view text);
 std::string ascii_uppercase(std::string_view text);
-bool equals_ignoring_case(std::string_view a, std::string_view b);
+constexpr bool equals_ignoring_case(std::string_view a, std::string_view b) {
+    if (a.size() != b.size()) return false;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        if (ascii_lower(a[i]) != ascii_lower(b[i])) return false;
+    }
+    return true;
+}
 bool starts_with_ignoring_case(std::string_view text, std::string_view prefix);
 /// Without white space at either end.
 std::string_view trimmed(std::string_view text);

@@ -29,4 +29,15 @@ TEST(Ascii, KnowsWellFormedUtf8) {
     }
 }
 
+TEST(Ascii, SeesAByteAboveWhereverItStands) {
+    for (std::size_t size = 0; size < 20; ++size) {
+        EXPECT_TRUE(is_ascii(std::string(size, '\x7f'))) << size;
+        for (std::size_t at = 0; at < size; ++at) {
+            std::string text(size, 'a');
+            text[at] = '\x80';
+            EXPECT_FALSE(is_ascii(text)) << size << " " << at;
+        }
+    }
+}
+
 }  // namespace postrider

@@ -1,5 +1,7 @@
 #include "core/log.h"
 
+#include <algorithm>
+
 #include "core/ascii.h"
 
 namespace postrider {
@@ -28,6 +30,11 @@ std::size_t obeyed_size(std::string_view text) {
     return 0;
 }
 
+/// Nothing but ASCII that prints: nearly every line.
+bool is_plain(std::string_view text) {
+    return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
+}
+
 }  // namespace
 
 std::string_view severity_prefix(Severity severity) {
@@ -47,6 +54,7 @@ std::string_view severity_prefix(Severity severity) {
 }
 
 std::string printable(std::string_view text) {
+    if (is_plain(text)) return std::string(text);
     const bool keep_utf8 = is_utf8(text);
     std::string result(text);
     for (std::size_t at = 0; at < result.size(); ++at) {
@@ -64,7 +72,9 @@ std::string printable(std::string_view text) {
 
 void Log::write(Severity severity, std::string_view text) const {
     const std::lock_guard one_line(sink_->one_line_);
-    sink_->write(severity, program_, printable(text.substr(0, kLineLengthMax)));
+    const std::string_view line = text.substr(0, kLineLengthMax);
+    if (is_plain(line)) return sink_->write(severity, program_, line);
+    sink_->write(severity, program_, printable(line));
 }
 
 void CapturedLog::write(Severity severity, std::string_view program, std::string_view text) {

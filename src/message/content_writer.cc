@@ -1,8 +1,9 @@
 #include "message/content_writer.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
+
+#include "core/ascii.h"
 
 namespace postrider::message {
 namespace {
@@ -12,19 +13,6 @@ std::uint64_t record_size(std::size_t length) {
     std::uint64_t size = length + 2;
     for (std::size_t rest = length >> 7; rest > 0; rest >>= 7) ++size;
     return size;
-}
-
-bool any_8bit(std::string_view text) {
-    std::uint64_t seen = 0;
-    const char* at = text.data();
-    std::size_t left = text.size();
-    for (; left >= sizeof seen; at += sizeof seen, left -= sizeof seen) {
-        std::uint64_t word;
-        std::memcpy(&word, at, sizeof word);
-        seen |= word;
-    }
-    for (; left > 0; ++at, --left) seen |= static_cast<unsigned char>(*at);
-    return (seen & 0x8080808080808080U) != 0;
 }
 
 }  // namespace
@@ -79,7 +67,7 @@ void ContentWriter::digest() {
     const std::string_view fresh = std::string_view(buffer_).substr(digested_);
     if (fresh.empty()) return;
     checksum_.add(fresh);
-    has_8bit_ = has_8bit_ || any_8bit(fresh);
+    has_8bit_ = has_8bit_ || !is_ascii(fresh);
     digested_ = buffer_.size();
 }
 

@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include "core/ascii.h"
+#include "core/text.h"
 #include "message/address_list.h"
 #include "message/cleanup_impl.h"
 #include "message/trace_field.h"
@@ -34,8 +33,8 @@ bool is_utf8_address(const mail::Address& address) {
 }  // namespace
 
 std::string reply_text(const Rejected& rejected) {
-    return fmt::format("{} {}{}", mail::to_string(rejected.status),
-                       rejected.own_words ? "" : "Error: ", rejected.text);
+    return concat(
+        {mail::to_string(rejected.status), rejected.own_words ? " " : " Error: ", rejected.text});
 }
 
 Cleanup::Impl::Impl(const CleanupOptions& options, Log log, Submission submission)
@@ -62,14 +61,16 @@ ContentChecks Cleanup::Impl::rewrite_envelope() {
     for (const mail::Recipient& recipient : submission_.envelope.recipients) {
         recipients_.add(recipient);
     }
+    const bool has_checks = options_.has_header_checks() || !options_.body_checks.empty();
     ContentChecks::Context context;
+    if (!submission_.checks || !has_checks) return ContentChecks(log_, context, false);
     context.queue_id = submission_.queue_id.str();
     context.origin = submission_.log_origin;
     context.sender = mail::external(sender_);
     if (recipients_.latest()) context.recipient = mail::external(*recipients_.latest());
     context.proto = submission_.proto;
     context.helo = submission_.helo;
-    return ContentChecks(log_, std::move(context), submission_.checks);
+    return ContentChecks(log_, std::move(context), true);
 }
 
 void Cleanup::Impl::refuse(int code, mail::EnhancedStatus status, std::string text,

@@ -59,6 +59,11 @@ struct CleanupOptions {
     std::size_t mime_boundary_length_limit = 2048;
     std::size_t line_length_limit = 2048;  ///< body_checks see pieces of this size.
     std::size_t recipient_limit = 10000;   ///< Of one message, after expansion.
+
+    bool has_header_checks() const {
+        return !(header_checks.empty() && mime_header_checks.empty() &&
+                 nested_header_checks.empty());
+    }
 };
 
 /// How the message came, for its Received: field.

@@ -52,11 +52,12 @@ private:
     void primary_headers_end();
     void body_line(const LinePiece& piece);
 
-    bool check_header(std::string& header);
-    void primary_field(Field field, std::string header);
+    void take_field(FieldParts field);
+    const table::Tables& checks_of(Field field) const;
+    void primary_field(const FieldParts& field);
     void note_message_id(Field field, std::string_view value);
     void count_hop();
-    std::string with_rewritten_addresses(Field field, std::string header);
+    std::optional<std::string> with_rewritten_addresses(const FieldParts& field);
     void add_extracted_recipients();
     bool is_dropped(std::string_view name) const;
     void put_header(std::string_view header);

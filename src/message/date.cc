@@ -2,8 +2,9 @@
 
 #include <cstdlib>
 #include <ctime>
+#include <string_view>
 
-#include <fmt/format.h>
+#include "core/text.h"
 
 namespace postrider::message {
 
@@ -20,20 +21,21 @@ Zone system_zone(WallTime time) {
 
 std::string mail_date(WallTime time, const Zone& zone) {
     using namespace std::chrono;
-    static constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-    static constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                              "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    static constexpr std::string_view kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static constexpr std::string_view kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                                   "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     const auto local = floor<seconds>(time) + zone.offset;
     const auto day = floor<days>(local);
     const year_month_day date(day);
     const hh_mm_ss clock(local - day);
     const auto offset = std::abs(zone.offset.count());
-    std::string text = fmt::format(
-        "{}, {:2} {} {:04} {:02}:{:02}:{:02} {}{:02}{:02}", kDays[weekday(day).c_encoding()],
-        static_cast<unsigned>(date.day()), kMonths[static_cast<unsigned>(date.month()) - 1],
-        static_cast<int>(date.year()), clock.hours().count(), clock.minutes().count(),
-        clock.seconds().count(), zone.offset.count() < 0 ? '-' : '+', offset / 60, offset % 60);
-    if (!zone.name.empty()) text += fmt::format(" ({})", zone.name);
+    std::string text = concat(
+        {kDays[weekday(day).c_encoding()], ", ", padded(static_cast<unsigned>(date.day()), 2, ' '),
+         " ", kMonths[static_cast<unsigned>(date.month()) - 1], " ",
+         padded(static_cast<int>(date.year()), 4), " ", padded(clock.hours().count(), 2), ":",
+         padded(clock.minutes().count(), 2), ":", padded(clock.seconds().count(), 2),
+         zone.offset.count() < 0 ? " -" : " +", padded(offset / 60, 2), padded(offset % 60, 2)});
+    if (!zone.name.empty()) append(text, {" (", zone.name, ")"});
     return text;
 }
 

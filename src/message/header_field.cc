@@ -1,6 +1,5 @@
 #include "message/header_field.h"
 
-#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -11,7 +10,6 @@ namespace {
 
 using Entry = std::pair<std::string_view, Field>;
 
-// Sorted by name in lower case.
 constexpr std::array<Entry, 29> kFields{{
     {"apparently-to", Field::OtherRecipient},
     {"bcc", Field::Bcc},
@@ -44,8 +42,6 @@ constexpr std::array<Entry, 29> kFields{{
     {"to", Field::To},
 }};
 
-constexpr std::size_t kNameLengthMax = 27;
-
 }  // namespace
 
 std::size_t field_name_length(std::string_view line) {
@@ -61,14 +57,10 @@ std::size_t field_name_length(std::string_view line) {
 }
 
 Field field_of(std::string_view name) {
-    if (name.size() > kNameLengthMax) return Field::Other;
-    std::array<char, kNameLengthMax> folded;
-    std::transform(name.begin(), name.end(), folded.begin(), ascii_lower);
-    const std::string_view key(folded.data(), name.size());
-    const auto* found = std::lower_bound(
-        kFields.begin(), kFields.end(), key,
-        [](const Entry& entry, std::string_view wanted) { return entry.first < wanted; });
-    return found != kFields.end() && found->first == key ? found->second : Field::Other;
+    for (const auto& [known, field] : kFields) {
+        if (equals_ignoring_case(known, name)) return field;
+    }
+    return Field::Other;
 }
 
 bool is_mime(Field field) {

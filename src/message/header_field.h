@@ -50,6 +50,17 @@ std::string_view name_of(std::string_view header);
 /// Behind the colon and white space.
 std::string_view value_of(std::string_view header);
 
+/// Views into one header field.
+struct FieldParts {
+    explicit FieldParts(std::string_view header)
+        : text(header), name(name_of(header)), value(value_of(header)), kind(field_of(name)) {}
+
+    std::string_view text;  ///< The whole.
+    std::string_view name;
+    std::string_view value;
+    Field kind;
+};
+
 /// The line goes on with the field before it.
 bool continues_field(std::string_view line);
 /// Takes the next line off `text`, without its end.

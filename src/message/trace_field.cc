@@ -2,10 +2,9 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
-
 #include "core/ascii.h"
 #include "core/log.h"
+#include "core/text.h"
 
 namespace postrider::message {
 namespace {
@@ -22,22 +21,42 @@ std::string as_word(std::string_view text) {
 
 std::string address_literal(std::string_view address) {
     const bool is_v6 = address.find(':') != std::string_view::npos;
-    return fmt::format("[{}{}]", is_v6 ? "IPv6:" : "", as_word(address));
+    return concat({is_v6 ? "[IPv6:" : "[", as_word(address), "]"});
 }
 
 std::string smtp_field(const Submission& submission, std::string_view host, std::string_view name,
                        const std::string& date) {
     const Trace& trace = submission.trace;
     const std::string client = as_word(trace.client_name);
-    std::string field = fmt::format("Received: from {} ({} {})\n\tby {} ({}) with {} id {}",
-                                    trace.helo.empty() ? client : as_word(trace.helo), client,
-                                    address_literal(trace.client_address), host, name,
-                                    trace.protocol, submission.queue_id.str());
+    std::string field =
+        concat({"Received: from ", trace.helo.empty() ? client : as_word(trace.helo), " (", client,
+                " ", address_literal(trace.client_address), ")\n\tby ", host, " (", name, ") with ",
+                trace.protocol, " id ", submission.queue_id.str()});
     // RFC 5321 7.2: with more than one recipient, each would learn of the others.
     const auto& recipients = submission.envelope.recipients;
-    if (recipients.size() != 1) return field + ";\n\t" + date;
-    return field + fmt::format("\n\tfor <{}>; {}",
-                               printable(mail::external(recipients.front().address)), date);
+    if (recipients.size() == 1) {
+        append(field,
+               {"\n\tfor <", printable(mail::external(recipients.front().address)), ">; ", date});
+    } else {
+        append(field, {";\n\t", date});
+    }
+    return field;
+}
+
+/// Takes the words of `pattern` off the front, without regard to case; a space in it stands for any
+/// white space.
+bool takes(std::string_view& text, std::string_view pattern) {
+    for (const char c : pattern) {
+        if (text.empty()) return false;
+        if (c != ' ') {
+            if (ascii_lower(text.front()) != ascii_lower(c)) return false;
+            text.remove_prefix(1);
+            continue;
+        }
+        if (!is_ascii_space(text.front())) return false;
+        while (!text.empty() && is_ascii_space(text.front())) text.remove_prefix(1);
+    }
+    return true;
 }
 
 }  // namespace
@@ -50,29 +69,24 @@ std::string received_field(const Submission& submission, std::string_view myhost
         case Trace::Door::Smtp:
             return smtp_field(submission, myhostname, mail_name, date);
         case Trace::Door::Pickup:
-            return fmt::format("Received: by {} ({}, from userid {})\n\tid {}; {}", myhostname,
-                               mail_name, submission.trace.uid, id, date);
+            return concat({"Received: by ", myhostname, " (", mail_name, ", from userid ",
+                           std::to_string(submission.trace.uid), ")\n\tid ", id, "; ", date});
         case Trace::Door::Internal:
             break;
     }
-    return fmt::format("Received: by {} ({})\n\tid {}; {}", myhostname, mail_name, id, date);
+    return concat({"Received: by ", myhostname, " (", mail_name, ")\n\tid ", id, "; ", date});
 }
 
 bool is_stamp_of(std::string_view myhostname, std::string_view mail_name, std::string_view value) {
-    // ` by HOST (NAME`, one space for any space between its words.
-    std::string words;
-    words.reserve(value.size() + 1);
-    words += ' ';
-    for (const char c : value) {
-        if (!is_ascii_space(c)) {
-            words += ascii_lower(c);
-        } else if (words.back() != ' ') {
-            words += ' ';
+    for (std::size_t i = 0; i < value.size(); ++i) {
+        if (i > 0 && !is_ascii_space(value[i - 1])) continue;
+        std::string_view text = value.substr(i);
+        if (takes(text, "by ") && takes(text, myhostname) && takes(text, " (") &&
+            takes(text, mail_name)) {
+            return true;
         }
     }
-    const std::string stamp =
-        fmt::format(" by {} ({}", ascii_lowercase(myhostname), ascii_lowercase(mail_name));
-    return words.find(stamp) != std::string::npos;
+    return false;
 }
 
 }  // namespace postrider::message

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "core/text.h"
+
 namespace postrider::intake {
 
 struct Client {
@@ -14,7 +16,7 @@ struct Client {
     bool stand_alone = false;  ///< `sendmail -bs`: a program we were started by, not a peer.
 
     /// `localhost[127.0.0.1]`, as all log lines have it.
-    std::string label() const { return name + "[" + address + "]"; }
+    std::string label() const { return concat({name, "[", address, "]"}); }
 };
 
 /// The other end of a TCP connection from `address`, without brackets: `127.0.0.1`, `::1`.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/ascii.h"
+#include "core/text.h"
 #include "intake/etiquette.h"
 
 namespace postrider::intake {
@@ -48,7 +49,7 @@ Turn Dialogue::command(std::string_view line, bool more) {
     }
     if (!is_utf8(line)) return misread("5.5.2 Error: bad UTF-8 syntax");
     const smtp::CommandLine parts = smtp::split_command(line);
-    if (line.find_first_of(std::string_view("\0\r", 2)) != line.npos || parts.word.empty())
+    if (line.find('\0') != line.npos || line.find('\r') != line.npos || parts.word.empty())
         return misread("5.5.2 Error: bad syntax");
     if (holds(options_.smtpd_noop_commands, parts.word)) {
         if (junk_commands_++ > options_.smtpd_junk_command_limit) ++errors_;
@@ -169,14 +170,15 @@ Turn Dialogue::greet(const smtp::CommandLine& line) {
 }
 
 std::vector<std::string> Dialogue::ehlo_lines() const {
-    std::vector<std::string> lines{options_.myhostname};
-    const auto add = [&](std::string_view keyword, const std::string& rest = {}) {
-        if (offers(keyword)) lines.push_back(std::string(keyword) + rest);
+    std::vector<std::string> lines;
+    lines.reserve(10);
+    lines.push_back(options_.myhostname);
+    const auto add = [&](std::string_view keyword, std::string_view rest = {}) {
+        if (offers(keyword)) lines.push_back(concat({keyword, rest}));
     };
     add("PIPELINING");
-    add("SIZE", options_.message_size_limit == 0
-                    ? std::string()
-                    : " " + std::to_string(options_.message_size_limit));
+    const std::uint64_t limit = options_.message_size_limit;
+    add("SIZE", limit == 0 ? std::string() : " " + std::to_string(limit));
     if (!options_.disable_vrfy_command) add("VRFY");
     add("ETRN");
     add("ENHANCEDSTATUSCODES");
@@ -248,7 +250,7 @@ std::string Dialogue::protocol() const {
 }
 
 std::string Dialogue::disconnect_line() const {
-    return "disconnect from " + client_.label() + counts_.text();
+    return concat({"disconnect from ", client_.label(), counts_.text()});
 }
 
 }  // namespace postrider::intake

@@ -3,6 +3,7 @@
 #include <variant>
 
 #include "core/ascii.h"
+#include "core/text.h"
 #include "intake/dialogue.h"
 
 namespace postrider::intake {
@@ -96,22 +97,22 @@ Turn Dialogue::rcpt(std::string_view argument) {
 Reply Dialogue::check_recipient(const mail::Address& address) {
     const RecipientClass found =
         options_.classify_recipient ? options_.classify_recipient(address) : RecipientClass::Remote;
-    const std::string shown = "<" + mail::external(address) + ">: ";
+    const auto shown = [&address] { return "<" + mail::external(address) + ">: "; };
     Reply reply;
     switch (found) {
         case RecipientClass::Local:
             break;
         case RecipientClass::Remote:
-            if (!client_.trusted) reply = Reply(454, "4.7.1 " + shown + "Relay access denied");
+            if (!client_.trusted) reply = Reply(454, "4.7.1 " + shown() + "Relay access denied");
             break;
         case RecipientClass::UnknownLocal:
             if (options_.smtpd_reject_unlisted_recipient && !client_.stand_alone)
-                reply = Reply(550, "5.1.1 " + shown +
+                reply = Reply(550, "5.1.1 " + shown() +
                                        "Recipient address rejected: User unknown in local "
                                        "recipient table");
             break;
         case RecipientClass::LookupFailed:
-            reply = Reply(451, "4.3.0 " + shown + "Temporary lookup failure");
+            reply = Reply(451, "4.3.0 " + shown() + "Temporary lookup failure");
             break;
     }
     if (reply.code != 0) log_reject("RCPT", reply, &envelope_.reverse_path, &address);
@@ -133,7 +134,7 @@ Reply Dialogue::opened(const Result<mail::QueueId>& id) {
     counts_.add_good(Verb::Rcpt);
     queue_id_ = *id;
     store_recipient();
-    log_.info(queue_id_.str() + ": client=" + client_.label());
+    log_.info(concat({queue_id_.str(), ": client=", client_.label()}));
     return Reply(250, "2.1.5 Ok");
 }
 

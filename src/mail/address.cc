@@ -3,14 +3,15 @@
 #include <algorithm>
 
 #include "core/ascii.h"
+#include "core/text.h"
 
 namespace postrider::mail {
 namespace {
 
 // RFC 5321 4.1.2 atext; UTF-8 is allowed by RFC 6531 3.3.
 bool is_atext(char c) {
-    return is_ascii_alnum(c) || !is_ascii(c) ||
-           std::string_view("!#$%&'*+-/=?^_`{|}~").find(c) != std::string_view::npos;
+    constexpr CharSet marks("!#$%&'*+-/=?^_`{|}~");
+    return is_ascii_alnum(c) || !is_ascii(c) || marks.has(c);
 }
 
 bool is_dot_string(std::string_view text) {
@@ -34,12 +35,13 @@ std::string external(const Address& address) {
         }
         result += '"';
     }
-    if (!address.domain.empty()) result.append("@").append(address.domain);
+    if (!address.domain.empty()) append(result, {"@", address.domain});
     return result;
 }
 
 std::string internal(const Address& address) {
-    return address.domain.empty() ? address.local_part : address.local_part + "@" + address.domain;
+    if (address.domain.empty()) return address.local_part;
+    return concat({address.local_part, "@", address.domain});
 }
 
 std::optional<Address> parse_address(std::string_view text) {
@@ -77,11 +79,10 @@ std::optional<Address> parse_address(std::string_view text) {
 }
 
 bool is_domain_text(std::string_view text) {
+    constexpr CharSet foreign(" \"<>\\,;()@");
     bool literal = false;
     for (const char c : text) {
-        if (is_ascii_control(c) ||
-            std::string_view(" \"<>\\,;()@").find(c) != std::string_view::npos)
-            return false;
+        if (is_ascii_control(c) || foreign.has(c)) return false;
         if (c == (literal ? '[' : ']')) return false;
         if (c == '[' || c == ']') literal = !literal;
     }

@@ -11,14 +11,15 @@ namespace postrider::message {
 namespace {
 
 // RFC 822's specials, and the operators of other worlds that Postfix reads in addresses.
-constexpr std::string_view kOperators = "|%!()<>@,;:\\\".[]";
+constexpr CharSet kOperators("|%!()<>@,;:\\\".[]");
+constexpr CharSet kBlanks(" \t\r\n");
 
 bool is_operator(char c) {
-    return kOperators.find(c) != std::string_view::npos;
+    return kOperators.has(c);
 }
 
 bool is_blank(char c) {
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+    return kBlanks.has(c);
 }
 
 /// What reads again as `text` up to `end`.
@@ -130,6 +131,7 @@ public:
     Parser(std::vector<Token> tokens, std::vector<mail::Address>& addresses)
         : tokens_(std::move(tokens)), addresses_(addresses) {
         passed_.reserve(tokens_.size());
+        address_.reserve(8);  // ann @ mail . desk . example
     }
 
     std::vector<Token> run() {

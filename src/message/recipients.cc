@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/ascii.h"
+#include "core/text.h"
 #include "message/address_list.h"
 
 namespace postrider::message {
@@ -29,7 +30,7 @@ void Recipients::add(mail::Recipient submitted) {
         canonical(rewriter_.standard_recipient(recipient.address), AddressClass::EnvelopeRecipient);
     // RFC 3461 4.2: the first to handle it says what it was for.
     if (recipient.original_recipient.empty()) {
-        recipient.original_recipient = "rfc822;" + mail::internal(recipient.address);
+        recipient.original_recipient = concat({"rfc822;", mail::internal(recipient.address)});
     }
     expand(recipient);
     latest_ = recipient.address;
@@ -84,8 +85,9 @@ void Recipients::expand(const mail::Recipient& recipient) {
 void Recipients::put(mail::Recipient recipient) {
     const std::size_t remembered = rewriter_.options().duplicate_filter_limit;
     std::string key = duplicate_key(recipient);
-    if (seen_.count(key) > 0) return;
-    if (remembered == 0 || seen_.size() < remembered) seen_.insert(std::move(key));
+    const bool has_room = remembered == 0 || seen_.size() < remembered;
+    const bool fresh = has_room ? seen_.insert(std::move(key)).second : !seen_.contains(key);
+    if (!fresh) return;
     if (recipients_.size() >= limits_.recipient_limit) {
         if (!trouble_) trouble_ = EnvelopeTrouble{452, {4, 5, 3}, "too many recipients"};
         return;
@@ -106,15 +108,18 @@ void Recipients::note(const Error& error) {
 // With enable_original_recipient, one mailbox reached by two names gets two copies, each telling by
 // which: as in Postfix.
 std::string Recipients::duplicate_key(const mail::Recipient& recipient) const {
-    std::string key = mail::internal(recipient.address);
-    if (rewriter_.options().enable_original_recipient) {
-        const mail::Notify& notify = recipient.notify;
-        key += '\n';
-        key += static_cast<char>('0' + (notify.never ? 1 : 0) + (notify.success ? 2 : 0) +
-                                 (notify.failure ? 4 : 0) + (notify.delay ? 8 : 0));
-        key += '\n' + recipient.original_recipient + '\n' + mail::internal(recipient.original);
-    }
-    return ascii_lowercase(key);
+    const std::string address = mail::internal(recipient.address);
+    if (!rewriter_.options().enable_original_recipient) return ascii_lowercase(address);
+    const mail::Notify& notify = recipient.notify;
+    const char wanted = static_cast<char>('0' + (notify.never ? 1 : 0) + (notify.success ? 2 : 0) +
+                                          (notify.failure ? 4 : 0) + (notify.delay ? 8 : 0));
+    return ascii_lowercase(concat({address,
+                                   "\n",
+                                   {&wanted, 1},
+                                   "\n",
+                                   recipient.original_recipient,
+                                   "\n",
+                                   mail::internal(recipient.original)}));
 }
 
 }  // namespace postrider::message

@@ -117,7 +117,8 @@ Result<mail::Address> Rewriter::canonical(mail::Address address, AddressClass ad
         if (!mapped) return mapped;
         address = std::move(*mapped);
     }
-    if (applies(options_.masquerade_classes, address_class)) {
+    if (!options_.masquerade_domains.empty() &&
+        applies(options_.masquerade_classes, address_class)) {
         address = masqueraded(std::move(address));
     }
     return address;
@@ -311,6 +312,10 @@ private:
 };
 
 Result<std::vector<mail::Recipient>> Rewriter::expand(const mail::Recipient& recipient) const {
+    // Nearly every recipient is somebody elsewhere of whom no table speaks.
+    if (options_.virtual_alias_maps.empty() && !is_local(recipient.address.domain)) {
+        return std::vector{recipient};
+    }
     auto addresses = Expansion(*this, recipient.address).run();
     if (!addresses) return Unexpected(std::move(addresses).error());
     mail::Recipient one = recipient;

@@ -1,7 +1,12 @@
 #include "smtp/reply.h"
 
+#include <algorithm>
+#include <cstddef>
+#include <string_view>
+
 #include "core/ascii.h"
 #include "core/log.h"
+#include "core/text.h"
 
 namespace postrider::smtp {
 
@@ -9,12 +14,13 @@ namespace {
 
 constexpr std::size_t kLogTextMax = 2000;
 
-template <typename Append>
-void for_each_line(const Reply& reply, Append append) {
-    const std::string code = std::to_string(reply.code);
-    if (reply.lines.empty()) append(code + " ");
-    for (std::size_t i = 0; i < reply.lines.size(); ++i)
-        append(code + (i + 1 < reply.lines.size() ? "-" : " ") + reply.lines[i]);
+/// Calls `take` with `250-` or `250 ` and the text behind it.
+template <typename Take>
+void for_each_line(const Reply& reply, Take take) {
+    std::string code = std::to_string(reply.code) + "-";
+    for (std::size_t i = 0; i + 1 < reply.lines.size(); ++i) take(code, reply.lines[i]);
+    code.back() = ' ';
+    take(code, reply.lines.empty() ? std::string_view() : reply.lines.back());
 }
 
 }  // namespace
@@ -36,21 +42,21 @@ mail::EnhancedStatus Reply::status_or_generic() const {
 
 std::string wire(const Reply& reply) {
     std::string out;
-    for_each_line(reply, [&](std::string line) {
-        for (char& c : line)
-            if (is_ascii_control(c) && c != '\t') c = '?';
-        out += line;
-        out += "\r\n";
+    for_each_line(reply, [&](std::string_view code, std::string_view text) {
+        append(out, {code, text, "\r\n"});
+        const auto end = out.end() - 2;
+        std::replace_if(
+            end - static_cast<std::ptrdiff_t>(text.size()), end,
+            [](char c) { return is_ascii_control(c) && c != '\t'; }, '?');
     });
     return out;
 }
 
 std::string log_text(const Reply& reply) {
     std::string out;
-    for_each_line(reply, [&](const std::string& line) {
+    for_each_line(reply, [&](std::string_view code, std::string_view text) {
         if (out.size() >= kLogTextMax) return;
-        if (!out.empty()) out += ' ';
-        out += line;
+        append(out, {out.empty() ? "" : " ", code, text});
     });
     if (out.size() > kLogTextMax) out.resize(kLogTextMax);
     return printable(trimmed(out));

@@ -86,9 +86,9 @@ mail::Address Rewriter::standard_form(mail::Address address, RewriteContext cont
             address = mail::Address(text.substr(bang + 1), text.substr(0, bang));
         } else if (options_.allow_percent_hack && percent != std::string::npos) {
             address = mail::Address(text.substr(0, percent), text.substr(percent + 1));
-        } else if (options_.append_at_myorigin) {
-            address.domain = origin;
         }
+        // `!user` and `user%` name no domain either.
+        if (address.domain.empty() && options_.append_at_myorigin) address.domain = origin;
     }
     std::string& domain = address.domain;
     if (options_.append_dot_mydomain && !parent.empty() && !domain.empty() &&

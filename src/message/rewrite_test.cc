@@ -29,6 +29,8 @@ TEST(Rewriter, BringsAddressesIntoStandardForm) {
         {"site!ann", "ann@site.desk.example"},
         {"ann%x.example", "ann@x.example"},
         {"ann%x@y.example", "ann%x@y.example"},
+        {"!ann", "ann@desk.example"},
+        {"ann%", "ann@desk.example"},
         {"<@a,@b:ann@x.example>", "ann@x.example"},
         {"\"a b\"", "\"a b\"@desk.example"},
     };

@@ -92,7 +92,7 @@ std::string orcpt_parameter(const mail::Recipient& recipient, bool smtputf8) {
     if (!is_ascii(address)) {
         // Without SMTPUTF8 there is no way to write it; the parameter is optional.
         if (!smtputf8 || !is_utf8(address)) return {};
-        type = "utf-8";
+        if (!equals_ignoring_case(type, "utf-8")) type = "utf-8";
     }
     if (address.empty()) return {};
     if (equals_ignoring_case(type, "utf-8")) {

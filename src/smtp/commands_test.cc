@@ -82,6 +82,12 @@ TEST(Commands, OriginalRecipientBeyondAsciiNeedsSmtputf8) {
     recipient.original = mail::Address("jos\xc3\xa9", "x.example");
     EXPECT_EQ(*rcpt_command(recipient, everything()),
               "RCPT TO:<bob@corp.example> ORCPT=utf-8;jos\xc3\xa9@x.example\r\n");
+    for (const std::string type : {"utf-8", "UTF-8", "rfc822"}) {
+        recipient.original_recipient = type + ";jos\xc3\xa9@x.example";
+        const std::string said = type == "rfc822" ? "utf-8" : type;
+        EXPECT_EQ(*rcpt_command(recipient, everything()),
+                  "RCPT TO:<bob@corp.example> ORCPT=" + said + ";jos\xc3\xa9@x.example\r\n");
+    }
     auto server = everything();
     server.smtputf8 = false;
     EXPECT_EQ(*rcpt_command(recipient, server), "RCPT TO:<bob@corp.example>\r\n");

@@ -1,17 +1,23 @@
 #include "delivery/ages.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "net/clock_watch.h"
 
 namespace postrider::delivery {
 
-Ages::Ages(const Clock& clock)
-    : clock_(clock), made_(clock.now()), made_at_(running()), offset_(offset()) {}
+Ages::Ages(const Clock& clock) : Ages(clock, net::time_asleep) {}
+
+Ages::Ages(const Clock& clock, std::function<Duration()> asleep)
+    : clock_(clock),
+      asleep_(std::move(asleep)),
+      made_(clock.now()),
+      made_at_(running()),
+      offset_(offset()) {}
 
 Duration Ages::running() const {
-    return std::chrono::duration_cast<Duration>(clock_.monotonic().time_since_epoch()) +
-           net::time_asleep();
+    return std::chrono::duration_cast<Duration>(clock_.monotonic().time_since_epoch()) + asleep_();
 }
 
 Duration Ages::offset() const {

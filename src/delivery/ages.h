@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 
 #include "core/clock.h"
 
@@ -18,6 +19,8 @@ class Ages {
 public:
     /// The clock must outlive it, and its copies.
     explicit Ages(const Clock& clock);
+    /// For tests: how long the machine has been asleep, for net::time_asleep().
+    Ages(const Clock& clock, std::function<Duration()> asleep);
 
     /// The time of day, less what the calendar has gained since `arrival` without time passing.
     WallTime now_for(WallTime arrival);
@@ -44,6 +47,7 @@ private:
     Duration offset() const;
 
     const Clock& clock_;
+    std::function<Duration()> asleep_;
     WallTime made_;
     Duration made_at_;
     Duration offset_;  ///< Of the calendar to the monotonic clock and sleep, when last looked.

@@ -23,6 +23,9 @@ struct Row {
     const char* status;
     Reach reach;
     const char* text;
+
+    // gtest would print all bytes, those between the members too, which have no value.
+    friend void PrintTo(const Row& row, std::ostream* out) { *out << row.line; }
 };
 
 class ClassifiesReply : public testing::TestWithParam<Row> {};

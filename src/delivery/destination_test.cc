@@ -11,6 +11,8 @@ struct Written {
     std::uint16_t port;
     bool is_literal;
     bool lookup_mx;
+
+    friend void PrintTo(const Written& written, std::ostream* out) { *out << written.text; }
 };
 
 class ReadsNextHop : public testing::TestWithParam<Written> {};

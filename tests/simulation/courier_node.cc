@@ -40,8 +40,8 @@ CourierNode::CourierNode(std::unique_ptr<Process> process, std::unique_ptr<Trans
       dialler_(
           settings, [&smarthost](Process& client) { return smarthost.connect(client); }, *process_,
           clock, log_),
-      courier_(settings.delivery, settings.maps, queue_, dialler_, clock, delivery::Ages(clock),
-               process_->executor(), log_),
+      courier_(settings.delivery, settings.maps, queue_, dialler_, clock,
+               delivery::Ages(clock, [] { return Duration{}; }), process_->executor(), log_),
       tasks_(process_->executor(), log_) {
     queue_.on_due([this] { courier_.wake(); });
     inboxes_.on_begin([this] { courier_.warm(); });

@@ -214,9 +214,9 @@ void CourierWorld::start() {
 }
 
 void CourierWorld::run_courier() {
-    courier_ = std::make_unique<delivery::Courier>(settings.delivery, settings.maps, *queue_,
-                                                   *dialler_, *clock_, delivery::Ages(*clock_),
-                                                   process_.executor(), log_);
+    courier_ = std::make_unique<delivery::Courier>(
+        settings.delivery, settings.maps, *queue_, *dialler_, *clock_,
+        delivery::Ages(*clock_, [] { return Duration{}; }), process_.executor(), log_);
     tasks_->spawn(courier_->run(), "courier");
 }
 

@@ -23,6 +23,7 @@ public:
         bool removed = false;       ///< By an operator, while it was leased.
         bool damaged = false;       ///< Nobody attempts it: it only must not be leased again.
         std::uint32_t crashes = 0;  ///< Of a suspect.
+        std::uint64_t content_length = 0;
     };
     using Mark = std::size_t;
     /// Fewest crashes first, so that suspicion spreads before it hits one message again.

@@ -50,9 +50,9 @@ private:
     bool sound_ = true;
 };
 
-/// Content that lies in the row itself, without further pages (R6: no large deletion while
-/// outcomes are recorded).
-constexpr std::uint64_t kSmallContent = 4000;
+/// Content of four pages at most beside its row's (R6: no large deletion while outcomes are
+/// recorded).
+constexpr std::uint64_t kSmallContent = 16000;
 /// Gathers what never changes in a row, for a checksum: SQLite notices damage to its structure, but
 /// not to what stands in it, and mail must not go to an address that nobody gave.
 class RowCheck {
@@ -110,13 +110,17 @@ constexpr std::int64_t kInt64Max = std::numeric_limits<std::int64_t>::max();
     "longest_line, has_8bit, content_filter, sender_local, sender_domain, envelope_id, "    \
     "dsn_return, body, smtputf8, waits_for, row_check"
 
+std::string damaged_row(std::uint64_t number) {
+    return "message " + std::to_string(number) + ": damaged row";
+}
+
 /// What is said of a message of which nothing can be believed but its number.
 StoredMessage damaged(const Lease& read) {
     StoredMessage message;
     message.place = Place::Dead;
     message.lease.number = read.number;
     message.lease.id = Ticket::make(read.number, WallTime(), false).id;
-    message.damage = "message " + std::to_string(read.number) + ": damaged row";
+    message.damage = damaged_row(read.number);
     return message;
 }
 
@@ -305,6 +309,28 @@ Standing standing_of(const StoredMessage& message) {
     standing.delay_reported = message.lease.delay_reported;
     standing.expire = message.lease.expire;
     return standing;
+}
+
+Result<std::optional<Standing>> read_standing(Database& database, std::uint64_t number) {
+    Statement query = database.statement(
+        "SELECT place, due, attempts, recipients, dead, delay_reported, expire, waits_for "
+        "FROM message WHERE number = ?",
+        column(number));
+    const auto row = query.step();
+    if (!row) return Unexpected(row.error());
+    if (!*row) return std::optional<Standing>();
+    Columns columns(query);
+    Standing standing;
+    standing.place = columns.enumeration(Place::Dead);
+    standing.due = to_time(columns.any());
+    standing.attempts = columns.integer<std::uint32_t>();
+    standing.recipients = columns.integer<std::uint32_t>();
+    standing.dead = columns.integer<std::uint32_t>();
+    standing.delay_reported = columns.flag();
+    standing.expire = columns.flag();
+    standing.waits_for = columns.text();
+    if (columns.sound()) return std::optional<Standing>(std::move(standing));
+    return Unexpected(ErrorCode::Corrupt, damaged_row(number));
 }
 
 Result<void> write_standing(Database& database, std::uint64_t number, const Standing& standing) {

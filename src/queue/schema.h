@@ -12,7 +12,7 @@ namespace postrider::queue {
 enum class Place : std::uint8_t { New = 0, Deferred = 1, Held = 2, Dead = 3 };
 inline constexpr std::size_t kPlaceCount = 4;
 
-inline constexpr std::int64_t kFormat = 5;
+inline constexpr std::int64_t kFormat = 6;
 /// Looks like an inode number in a queue id, as administrators know it.
 inline constexpr std::uint64_t kFirstNumber = 0x10000;
 /// Rows of one message lie together: recipient ids are number << 20 | ordinal, content ids are

@@ -82,13 +82,52 @@ Result<void> SqliteSpool::forget(const Account& account) {
 Result<std::map<std::string, std::uint64_t>> SqliteSpool::waiting_counts() {
     if (auto good = usable(); !good) return Unexpected(good.error());
     Statement query = database_->statement("SELECT account, messages FROM waiting");
-    std::map<std::string, std::uint64_t> counts;
+    std::map<std::string, std::int64_t> waiting = waiting_changes_;
     for (;;) {
         const auto row = query.step();
         if (!row) return Unexpected(row.error());
-        if (!*row) return counts;
-        counts[query.text(0)] = static_cast<std::uint64_t>(query.integer(1));
+        if (!*row) break;
+        waiting[query.text(0)] += query.integer(1);
     }
+    std::map<std::string, std::uint64_t> counts;
+    for (const auto& [account, messages] : waiting) {
+        if (messages > 0) counts[account] = static_cast<std::uint64_t>(messages);
+    }
+    return counts;
+}
+
+/// After the row has been changed, so that both are undone together.
+void SqliteSpool::count_waiting(const std::string& account, std::int64_t more) {
+    if (!account.empty()) waiting_changes_[account] += more;
+}
+
+Result<void> SqliteSpool::write_waiting() {
+    for (const auto& [account, more] : waiting_changes_) {
+        if (more == 0) continue;
+        const auto changed =
+            database_
+                ->statement(
+                    "INSERT INTO waiting VALUES(?, ?) ON CONFLICT(account) DO UPDATE SET "
+                    "messages = messages + excluded.messages",
+                    account, more)
+                .run();
+        if (!changed) return Unexpected(changed.error());
+        if (more > 0) continue;
+        const auto gone =
+            database_->statement("DELETE FROM waiting WHERE account = ? AND messages <= 0", account)
+                .run();
+        if (!gone) return Unexpected(gone.error());
+    }
+    waiting_changes_.clear();
+    return {};
+}
+
+Result<void> SqliteSpool::recount_waiting() {
+    waiting_changes_.clear();
+    if (auto gone = database_->perform("DELETE FROM waiting"); !gone) return gone;
+    return database_->perform(
+        "INSERT INTO waiting SELECT waits_for, count(*) FROM message "
+        "WHERE place = 1 AND waits_for IS NOT NULL GROUP BY waits_for");
 }
 
 Result<std::vector<ListedMessage>> SqliteSpool::waiting(const Account& account, std::uint64_t after,
@@ -137,6 +176,7 @@ Result<std::uint64_t> SqliteSpool::wake(const Account& account, std::optional<Wa
                     .run();
             if (!changed) return Unexpected(changed.error());
         }
+        count_waiting(key, -std::ssize(numbers));
         if (!numbers.empty()) entered(Place::Deferred, now);
         return std::uint64_t{numbers.size()};
     });

@@ -1,14 +1,20 @@
 // Accounts in trouble outlive the process, and their mail waits without being looked at.
+#include <map>
+#include <random>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 
 #include "queue/spool.h"
+#include "queue/testing/fault_vfs.h"
 #include "queue/testing/samples.h"
 
 namespace postrider::queue {
 namespace {
 
 using Kind = mail::Disposition::Kind;
+using Operation = testing::FaultVfs::Operation;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
@@ -39,6 +45,7 @@ protected:
         Spool::Options options;
         options.directory = folder_.path();
         options.free_space_floor = 0;
+        options.vfs = vfs_name_;
         auto opened = Spool::open(options, clock_, Log(lines_, "qmgr"));
         ASSERT_TRUE(opened) << opened.error().message;
         spool_ = std::move(*opened);
@@ -89,6 +96,8 @@ protected:
     testing::TemporaryFolder folder_;
     ManualClock clock_;
     CapturedLog lines_;
+    testing::FaultVfs vfs_;
+    std::string vfs_name_;
     std::unique_ptr<Spool> spool_;
 };
 
@@ -213,6 +222,111 @@ TEST_F(SpoolAccounts, ListsWhoWaits) {
     ASSERT_THAT((*waiting)[0].recipients, SizeIs(1));
     EXPECT_THAT(*spool_->waiting(kHost, 0, 10), IsEmpty());
     EXPECT_THAT(*spool_->waiting(kAnn, (*waiting)[0].number, 10), IsEmpty());
+}
+
+/// Several changes a transaction, some of which are undone by a disk that fails.
+class SpoolAccountsOnABadDisk : public SpoolAccounts {
+protected:
+    SpoolAccountsOnABadDisk() {
+        vfs_name_ = testing::FaultVfs::kName;
+        start();
+        const auto first = transact([&] { return spool_->reserve(10000); });
+        next_ = *first;
+    }
+    ~SpoolAccountsOnABadDisk() override { spool_.reset(); }
+
+    std::size_t dice(std::size_t sides) { return random_() % sides; }
+
+    void change_something() {
+        const Account& account = dice(2) == 0 ? kAnn : kHost;
+        Spool::Selection one;
+        const auto list = spool_->list(0, 1000);
+        if (list && !list->empty()) one.id = (*list)[dice(list->size())].id;
+        switch (dice(7)) {
+            case 0: {
+                const auto message =
+                    testing::message(next_++, clock_.now(), {"b@example.com"}, "x\r\n");
+                (void)spool_->commit(message, 0, "x\r\n");
+                break;
+            }
+            case 1:
+            case 2: {
+                const auto leases = spool_->lease_due(5);
+                if (!leases) break;
+                for (const Lease& each : *leases) (void)spool_->settle(outcome_of(each, account));
+                break;
+            }
+            case 3:
+                (void)spool_->wake(account, std::nullopt, 1 + dice(3));
+                break;
+            case 4:
+                (void)(dice(2) == 0 ? spool_->hold(one) : spool_->release(one));
+                break;
+            case 5:
+                (void)(dice(2) == 0 ? spool_->flush(one) : spool_->expire(one));
+                break;
+            case 6:
+                if (dice(3) == 0) (void)spool_->remove(one);
+                break;
+        }
+    }
+
+    Settlement outcome_of(const Lease& lease, const Account& account) {
+        Settlement settlement;
+        settlement.number = lease.number;
+        const Kind kind = dice(4) == 0 ? Kind::Sent : Kind::Deferred;
+        settlement.outcomes.push_back(testing::outcome(0, kind));
+        settlement.finished = true;
+        settlement.next_attempt = clock_.now() + std::chrono::minutes{5};
+        if (dice(4) != 0) settlement.waits_for = account.key();
+        return settlement;
+    }
+
+    std::map<std::string, std::uint64_t> counted_by_hand() {
+        std::map<std::string, std::uint64_t> counts;
+        const auto list = spool_->list(0, 1000);
+        if (!list) return counts;
+        for (const ListedMessage& each : *list) {
+            if (!each.waits_for.empty()) ++counts[each.waits_for];
+        }
+        return counts;
+    }
+
+    std::mt19937 random_{4711};
+    std::uint64_t next_ = 0;
+};
+
+TEST_F(SpoolAccountsOnABadDisk, CountsAgreeWithTheMailWhateverIsDoneAndUndone) {
+    int undone = 0;
+    int spoilt = 0;
+    std::size_t most = 0;
+    for (int round = 0; round < 600; ++round) {
+        spool_->rest();  // Its cache is empty, so that there is something to be read.
+        if (dice(8) == 0) vfs_.fail(Operation::Read, 1 + static_cast<int>(dice(12)), SQLITE_IOERR);
+        if (!spool_->begin()) {
+            vfs_.heal();
+            continue;
+        }
+        for (std::size_t i = dice(4); i > 0; --i) change_something();
+        vfs_.heal();
+        const auto counts = spool_->waiting_counts();
+        if (counts) {
+            ASSERT_EQ(*counts, counted_by_hand()) << "before the commit of round " << round;
+        }
+        if (dice(10) == 0) vfs_.fail(Operation::Sync, 1, SQLITE_IOERR);
+        if (!counts) ++spoilt;
+        if (!spool_->commit_transaction()) ++undone;
+        vfs_.heal();
+        if (spool_->is_broken()) {
+            ASSERT_TRUE(spool_->reopen());
+        }
+        if (dice(50) == 0) start();
+        ASSERT_EQ(*spool_->waiting_counts(), counted_by_hand()) << "after round " << round;
+        most = std::max(most, spool_->waiting_counts()->size());
+    }
+    EXPECT_GT(spoilt, 5);
+    EXPECT_GT(undone, spoilt + 5);
+    EXPECT_EQ(most, 2U) << "both had mail waiting";
 }
 
 }  // namespace

@@ -77,6 +77,23 @@ TEST_F(Damage, AMessageWhoseRowIsDamagedIsListedAndCanBeRemoved) {
     EXPECT_EQ(counts().incoming + counts().active + counts().dead, 0U);
 }
 
+TEST_F(Damage, WhoWaitsIsCountedAnewWhenADamagedMessageGoes) {
+    const auto wait_for = [&](const std::string& account) {
+        const auto id = commit();
+        Settlement settlement = finish(lease().at(0), Kind::Deferred);
+        settlement.waits_for = account;
+        settle(settlement);
+        return id;
+    };
+    wait_for("a");
+    const auto id = wait_for("b");
+    meddle("UPDATE message SET sender_local = 'mallory' WHERE number = " + number_of(id));
+    EXPECT_EQ(spool_->waiting_counts()->size(), 2U);
+
+    EXPECT_EQ(operate(&Spool::remove, spool_->list(0, 10)->at(1).id), 1U);
+    EXPECT_EQ(*spool_->waiting_counts(), (std::map<std::string, std::uint64_t>{{"a", 1}}));
+}
+
 TEST_F(Damage, AMissingRecipientIsNoticed) {
     commit({"b@example.com", "c@example.com"});
     meddle("DELETE FROM recipient WHERE local_part = 'c'");

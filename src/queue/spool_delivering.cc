@@ -136,6 +136,7 @@ Result<std::optional<Lease>> SqliteSpool::lease(std::uint64_t number) {
     LeaseBook::Record record;
     record.place = (*message)->place;
     record.crashes = leases_.crashes(number);
+    record.content_length = (*message)->lease.content_length;
     leases_.set(number, record);
     Lease lease = std::move((*message)->lease);
     lease.recipients = std::move(recipients->sound);
@@ -254,11 +255,12 @@ Result<void> SqliteSpool::tell(const Summary::Told& told, Standing standing) {
     }
     if (standing.recipients == 0) {
         leases_.suspect(told.number, 0);
-        return erase(told.number, Place::Deferred);
+        return erase(told.number, standing);
     }
+    const Standing before = standing;
     standing.waits_for.clear();
     standing.due = clock_.now();
-    return move(told.number, Place::Deferred, standing);
+    return move(told.number, before, standing);
 }
 
 Result<void> SqliteSpool::summarise(const Summary& summary) {
@@ -281,15 +283,15 @@ Result<Settled> SqliteSpool::settle(const Settlement& settlement) {
     const std::uint64_t number = settlement.number;
     const auto record = leases_.find(number);
     auto outcome = whole([&]() -> Result<Settled> {
-        const auto message = read_message(*database_, number);
-        if (!message) return Unexpected(message.error());
-        if (*message && !record) {
+        const auto before = read_standing(*database_, number);
+        if (!before) return Unexpected(before.error());
+        if (*before && !record) {
             return Unexpected(ErrorCode::Invalid,
                               "message " + std::to_string(number) + " is not leased");
         }
         Settled settled;
         settled.removed = true;
-        if (!*message) {
+        if (!*before) {
             if (record && !record->removed) {
                 if (auto done = add_reports(settlement); !done) return Unexpected(done.error());
             }
@@ -298,20 +300,19 @@ Result<Settled> SqliteSpool::settle(const Settlement& settlement) {
             }
             return settled;
         }
-        Standing standing = standing_of(**message);
+        Standing standing = **before;
         auto done = record_outcomes(settlement, standing);
         if (done) done = add_reports(settlement);
         if (!done) return Unexpected(done.error());
         if (standing.recipients == 0) {
-            const std::uint64_t length = (*message)->lease.content_length;
-            done = delete_settled_message(*database_, number, length);
+            done = delete_settled_message(*database_, number, record->content_length);
             if (!done) return Unexpected(done.error());
-            --counts_[static_cast<std::size_t>(standing.place)];
+            left(**before);
             leases_.set(number, std::nullopt);
             discarded_.insert(number);
             return settled;
         }
-        done = end_attempt(settlement, (*message)->place, standing);
+        done = end_attempt(settlement, **before, standing);
         if (!done) return Unexpected(done.error());
         settled.recipients_left = standing.recipients;
         settled.removed = false;
@@ -323,7 +324,7 @@ Result<Settled> SqliteSpool::settle(const Settlement& settlement) {
     return outcome;
 }
 
-Result<void> SqliteSpool::end_attempt(const Settlement& settlement, Place from,
+Result<void> SqliteSpool::end_attempt(const Settlement& settlement, const Standing& before,
                                       Standing& standing) {
     if (settlement.delay_reported) standing.delay_reported = true;
     if (settlement.finished) {
@@ -339,15 +340,16 @@ Result<void> SqliteSpool::end_attempt(const Settlement& settlement, Place from,
             standing.due = std::min(standing.due, clock_.now() + options_.next_attempt_max);
         }
     }
-    auto done = move(settlement.number, from, standing);
+    auto done = move(settlement.number, before, standing);
     if (done && settlement.finished) leases_.set(settlement.number, std::nullopt);
     return done;
 }
 
-Result<void> SqliteSpool::move(std::uint64_t number, Place from, const Standing& to) {
+Result<void> SqliteSpool::move(std::uint64_t number, const Standing& from, const Standing& to) {
     if (auto done = write_standing(*database_, number, to); !done) return done;
-    --counts_[static_cast<std::size_t>(from)];
+    left(from);
     ++counts_[static_cast<std::size_t>(to.place)];
+    count_waiting(to.waits_for, 1);
     entered(to.place, to.due);
     if (auto record = leases_.find(number)) {
         record->place = to.place;
@@ -356,11 +358,16 @@ Result<void> SqliteSpool::move(std::uint64_t number, Place from, const Standing&
     return {};
 }
 
-Result<void> SqliteSpool::erase(std::uint64_t number, Place from) {
+Result<void> SqliteSpool::erase(std::uint64_t number, const Standing& from) {
     if (auto done = delete_message(*database_, number); !done) return done;
-    --counts_[static_cast<std::size_t>(from)];
+    left(from);
     discarded_.insert(number);
     return {};
+}
+
+void SqliteSpool::left(const Standing& from) {
+    --counts_[static_cast<std::size_t>(from.place)];
+    count_waiting(from.waits_for, -1);
 }
 
 }  // namespace postrider::queue

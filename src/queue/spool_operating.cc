@@ -68,7 +68,7 @@ Result<Spool::Changed> SqliteSpool::hold(const Selection& selection) {
         Standing standing = standing_of(message);
         standing.place = Place::Held;
         standing.waits_for.clear();
-        if (auto done = move(message.lease.number, message.place, standing); !done) {
+        if (auto done = move(message.lease.number, standing_of(message), standing); !done) {
             return Unexpected(done.error());
         }
         return true;
@@ -83,7 +83,7 @@ Result<Spool::Changed> SqliteSpool::release(const Selection& selection) {
         Standing standing = standing_of(message);
         standing.place = Place::Deferred;
         standing.due = clock_.now();
-        if (auto done = move(message.lease.number, message.place, standing); !done) {
+        if (auto done = move(message.lease.number, standing_of(message), standing); !done) {
             return Unexpected(done.error());
         }
         return true;
@@ -93,11 +93,11 @@ Result<Spool::Changed> SqliteSpool::release(const Selection& selection) {
 Result<Spool::Changed> SqliteSpool::remove(const Selection& selection) {
     return for_selected(selection, [&](const StoredMessage& message) -> Result<bool> {
         const std::uint64_t number = message.lease.number;
-        if (auto done = erase(number, message.place); !done) return Unexpected(done.error());
+        auto done = erase(number, standing_of(message));
         // Where a damaged one stood is not known.
-        if (!message.damage.empty()) {
-            if (auto done = count_places(); !done) return Unexpected(done.error());
-        }
+        if (done && !message.damage.empty()) done = count_places();
+        if (done && !message.damage.empty()) done = recount_waiting();
+        if (!done) return Unexpected(done.error());
         leases_.suspect(number, 0);
         if (auto record = leases_.find(number)) {
             record->removed = true;
@@ -117,7 +117,7 @@ Result<Spool::Changed> SqliteSpool::flush(const Selection& selection) {
         if (!waits && standing.due <= clock_.now()) return true;
         standing.waits_for.clear();
         standing.due = clock_.now();
-        if (auto done = move(message.lease.number, message.place, standing); !done) {
+        if (auto done = move(message.lease.number, standing_of(message), standing); !done) {
             return Unexpected(done.error());
         }
         return true;
@@ -131,7 +131,7 @@ Result<Spool::Changed> SqliteSpool::expire(const Selection& selection) {
         standing.expire = true;
         standing.waits_for.clear();
         if (message.place == Place::Deferred) standing.due = clock_.now();
-        if (auto done = move(message.lease.number, message.place, standing); !done) {
+        if (auto done = move(message.lease.number, standing_of(message), standing); !done) {
             return Unexpected(done.error());
         }
         return true;

@@ -59,7 +59,7 @@ Result<void> SqliteSpool::set_aside(const StoredMessage& message) {
         leases_.suspect(number, 0);
         Standing standing = standing_of(message);
         standing.place = Place::Held;
-        return move(number, message.place, standing);
+        return move(number, standing_of(message), standing);
     });
     const auto committed = commit_transaction();
     return moved ? committed : moved;

@@ -84,6 +84,7 @@ Result<void> SqliteSpool::prepare_commit(bool wrote) {
         // Before the rows that name them go.
         if (auto synced = sync_directory(options_.directory); !synced) return synced;
     }
+    if (auto written = write_waiting(); !written) return written;
     const auto in = [&](Place place) {
         return static_cast<std::int64_t>(counts_[static_cast<std::size_t>(place)]);
     };
@@ -117,6 +118,7 @@ void SqliteSpool::forget_transaction() {
     begun_.clear();
     finished_.clear();
     discarded_.clear();
+    waiting_changes_.clear();
     look_from_.fill(std::numeric_limits<std::int64_t>::min());
 }
 

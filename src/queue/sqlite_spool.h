@@ -149,7 +149,7 @@ private:
     Result<void> add_reports(const Settlement&);
     Result<Standing> waiting_for(const std::string& summary, std::uint64_t number);
     Result<void> tell(const Summary::Told&, Standing);
-    Result<void> end_attempt(const Settlement&, Place from, Standing&);
+    Result<void> end_attempt(const Settlement&, const Standing& before, Standing&);
 
     // Suspecting.
     Result<void> find_suspects();
@@ -163,13 +163,18 @@ private:
     // Operating.
     template <typename Change>
     Result<Changed> for_selected(const Selection&, Change change);
-    Result<bool> remove_message(const StoredMessage&);
     Result<ListedMessage> listed(StoredMessage);
 
     /// The message's row, the counts and the lease change together, here.
-    Result<void> move(std::uint64_t number, Place from, const Standing& to);
-    Result<void> erase(std::uint64_t number, Place from);
+    Result<void> move(std::uint64_t number, const Standing& from, const Standing& to);
+    Result<void> erase(std::uint64_t number, const Standing& from);
     void entered(Place, WallTime due);
+    void left(const Standing& from);
+
+    // How many wait for each account.
+    void count_waiting(const std::string& account, std::int64_t more);
+    Result<void> write_waiting();
+    Result<void> recount_waiting();
 
     // Constant after construction.
     const Options options_;
@@ -201,6 +206,8 @@ private:
     std::vector<std::uint64_t> begun_;             ///< Received from this transaction on.
     std::vector<std::uint64_t> finished_;          ///< Their content is complete with it.
     std::unordered_set<std::uint64_t> discarded_;  ///< Garbage from this transaction on.
+    /// By how much the rows of `waiting` will change with it.
+    std::map<std::string, std::int64_t> waiting_changes_;
     bool files_removed_ = false;
     bool removal_failed_ = false;  ///< Somebody has been told.
     std::int64_t serial_ = 0;      ///< Of the last transaction that is known to hold.

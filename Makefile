@@ -54,7 +54,7 @@ instructions: build
 	@bench/instructions
 
 ## coverage: lines that units and corpora run, by module; fails below 90 % where it matters
-## tsan: the modules with threads under the thread sanitizer;  valgrind: some units under memcheck
+## tsan: the modules with threads under the thread sanitizer;  valgrind: units under memcheck
 coverage tsan: dependencies
 	@tests/run $@
 valgrind:

@@ -22,6 +22,11 @@ bool is_blank(char c) {
     return kBlanks.has(c);
 }
 
+/// Part of an atom, and nothing more to be said.
+bool is_plain(char c) {
+    return !is_operator(c) && !is_ascii_control(c) && c != ' ';
+}
+
 /// What reads again as `text` up to `end`.
 void append_delimited(std::string& to, std::string_view text, char begin, char end) {
     to += begin;
@@ -105,6 +110,10 @@ private:
     Token atom() {
         Token token{Kind::Atom};
         while (!done()) {
+            const std::size_t begin = at_;
+            while (!done() && is_plain(text_[at_])) ++at_;
+            token.text += text_.substr(begin, at_ - begin);
+            if (done()) break;
             char c = text_[at_];
             if (is_blank(c) || (c != '\\' && is_operator(c))) break;
             ++at_;

@@ -8,6 +8,9 @@
 namespace postrider::message {
 namespace {
 
+/// Most messages are not much longer.
+constexpr std::size_t kFirstRoom = 8 * 1024;
+
 // A type byte, then the length in base 128, then the text.
 std::uint64_t record_size(std::size_t length) {
     std::uint64_t size = length + 2;
@@ -26,8 +29,12 @@ std::string without_line_ends(std::string_view text) {
 
 void ContentWriter::write(std::string_view text, bool last) {
     if (stopped_) return;
-    buffer_.append(text);
-    if (last) buffer_.append("\r\n", 2);
+    if (buffer_.empty()) buffer_.reserve(kFirstRoom);
+    buffer_ += text;
+    if (last) {
+        buffer_ += '\r';
+        buffer_ += '\n';
+    }
     length_ += text.size() + (last ? 2 : 0);
 
     std::size_t rest = text.size();

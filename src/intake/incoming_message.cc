@@ -50,39 +50,35 @@ net::Awaitable<void> IncomingMessage::hand_over(std::string output) {
 
 net::Awaitable<IncomingMessage::Outcome> IncomingMessage::commit(std::int64_t submitter_uid,
                                                                  std::string client) {
-    message::Verdict verdict = cleanup_->finish();
-    if (auto* rejected = std::get_if<message::Rejected>(&verdict)) {
-        co_return Outcome(std::move(*rejected));
-    }
-    if (std::holds_alternative<message::Discarded>(verdict)) co_return Outcome(Dropped());
-    auto& accepted = std::get<message::Accepted>(verdict);
-    co_return co_await commit_accepted(std::move(accepted), submitter_uid, std::move(client));
-}
+    queue::NewMessage message;
+    if (auto otherwise = conclude(message)) co_return *std::move(otherwise);
+    message.submitter_uid = submitter_uid;
+    message.client = std::move(client);
 
-bool IncomingMessage::is_in_doubt(const Outcome& outcome) {
-    const auto* error = std::get_if<Error>(&outcome);
-    return error != nullptr &&
-           (error->code == ErrorCode::Connection || error->code == ErrorCode::Cancelled);
-}
-
-net::Awaitable<IncomingMessage::Outcome> IncomingMessage::commit_accepted(
-    message::Accepted accepted, std::int64_t submitter_uid, std::string client) {
     co_await hand_over(cleanup_->take_output());
-    if (failure_) co_return Outcome(*failure_);
+    if (failure_) co_return *failure_;
+    auto committed = co_await inbox_.commit(std::move(message), std::move(rest_));
+    if (!committed) co_return std::move(committed).error();
+    finished_ = true;
+    co_return Committed();
+}
+
+/// What is to be committed. If nothing is, why.
+std::optional<IncomingMessage::Outcome> IncomingMessage::conclude(queue::NewMessage& message) {
+    message::Verdict verdict = cleanup_->finish();
+    if (auto* rejected = std::get_if<message::Rejected>(&verdict)) return std::move(*rejected);
+    if (std::holds_alternative<message::Discarded>(verdict)) return Dropped();
+    auto& accepted = std::get<message::Accepted>(verdict);
     if (accepted.envelope.recipients.empty()) {
         message::Rejected nobody;
         nobody.reply_code = 554;
         nobody.status = mail::EnhancedStatus(5, 5, 1);
         nobody.text = "no recipients specified";
-        co_return Outcome(std::move(nobody));
+        return nobody;
     }
-
-    queue::NewMessage message;
     message.ticket = ticket_;
     message.envelope = std::move(accepted.envelope);
     message.arrival = arrival_;
-    message.submitter_uid = submitter_uid;
-    message.client = std::move(client);
     message.size = accepted.size;
     message.content_length = accepted.content_length;
     message.checksum = accepted.checksum;
@@ -92,11 +88,13 @@ net::Awaitable<IncomingMessage::Outcome> IncomingMessage::commit_accepted(
     message.held = accepted.held;
     message.content_filter = std::move(accepted.content_filter);
     message.drop = std::move(drop_);
+    return std::nullopt;
+}
 
-    auto committed = co_await inbox_.commit(std::move(message), std::move(rest_));
-    if (!committed) co_return Outcome(std::move(committed).error());
-    finished_ = true;
-    co_return Outcome(Committed());
+bool IncomingMessage::is_in_doubt(const Outcome& outcome) {
+    const auto* error = std::get_if<Error>(&outcome);
+    return error != nullptr &&
+           (error->code == ErrorCode::Connection || error->code == ErrorCode::Cancelled);
 }
 
 }  // namespace postrider::intake

@@ -52,8 +52,7 @@ public:
 
 private:
     net::Awaitable<void> hand_over(std::string output);
-    net::Awaitable<Outcome> commit_accepted(message::Accepted accepted, std::int64_t submitter_uid,
-                                            std::string client);
+    std::optional<Outcome> conclude(queue::NewMessage& message);
 
     queue::Inbox& inbox_;
     queue::Ticket ticket_;

@@ -40,10 +40,10 @@ SmtpSession::~SmtpSession() {
 net::Awaitable<void> SmtpSession::run(bool talked_early) {
     log_.info("connect from " + dialogue_.client().label());
     if (talked_early) {
-        replies_ += smtp::wire(dialogue_.early_talker());
+        say(dialogue_.early_talker());
         (void)co_await flush();
     } else {
-        replies_ += smtp::wire(dialogue_.greeting());
+        say(dialogue_.greeting());
         auto ended = co_await converse();
         if (!ended) co_await leave(std::move(ended).error());
     }
@@ -56,7 +56,7 @@ net::Awaitable<Result<void>> SmtpSession::converse() {
     while (true) {
         if (must_leave()) co_return Unexpected(ErrorCode::Cancelled, "asked to leave");
         if (dialogue_.is_exhausted()) {
-            replies_ += smtp::wire(dialogue_.too_many_errors());
+            say(dialogue_.too_many_errors());
             co_return co_await flush();
         }
         // Replies wait only while the next command is already here (RFC 2920 3.2).
@@ -64,14 +64,21 @@ net::Awaitable<Result<void>> SmtpSession::converse() {
             auto flushed = co_await flush();
             if (!flushed) co_return flushed;
         }
-        auto next = co_await one_command();
-        if (!next) co_return Unexpected(std::move(next).error());
+        auto line = co_await next_line();
+        if (!line) co_return Unexpected(std::move(line).error());
+        Dialogue::Turn turn = turn_after(*line);
+        if (dialogue_.is_slowed()) {
+            auto waited = co_await slow_down();
+            if (!waited) co_return waited;
+        }
+        auto obeyed = co_await obey(turn);
+        if (!obeyed) co_return obeyed;
         if (!dialogue_.in_transaction()) forget_message();
-        if (*next == Next::Close) co_return co_await flush();
+        if (turn.next == Next::Close) co_return co_await flush();
     }
 }
 
-net::Awaitable<Result<Next>> SmtpSession::one_command() {
+net::Awaitable<Result<InputBuffer::Line>> SmtpSession::next_line() {
     if (input_.buffered().empty()) {
         auto filled = co_await input_.fill(InputBuffer::kCommandRoom, command_deadline());
         if (!filled) co_return Unexpected(std::move(filled).error());
@@ -79,30 +86,40 @@ net::Awaitable<Result<Next>> SmtpSession::one_command() {
     // Without waiting for a line end: a TLS hello may have none. Its first byte tells, and so does
     // not depend on how much has come.
     if (is_foreign(input_.buffered().substr(0, 1))) {
-        Dialogue::Turn turn = dialogue_.command(input_.buffered().substr(0, 100), true);
-        auto said = co_await answer(std::move(turn.reply));
-        if (!said) co_return Unexpected(std::move(said).error());
-        co_return Next::Close;
+        InputBuffer::Line beginning;
+        beginning.text = input_.buffered().substr(0, 100);
+        co_return beginning;
     }
-    auto line = co_await input_.read_line(services_.session.line_length_limit, command_deadline());
-    if (!line) co_return Unexpected(std::move(line).error());
+    co_return co_await input_.read_line(services_.session.line_length_limit, command_deadline());
+}
+
+Dialogue::Turn SmtpSession::turn_after(const InputBuffer::Line& line) {
+    if (!line.too_long) return dialogue_.command(line.text, !input_.buffered().empty());
+    Dialogue::Turn turn;
+    turn.reply = dialogue_.overlong_command(line.text);
+    return turn;
+}
+
+/// A client that errs much waits for each reply; those to what came before go out first.
+net::Awaitable<Result<void>> SmtpSession::slow_down() {
+    auto flushed = co_await flush();
+    if (!flushed) co_return flushed;
+    co_return co_await services_.timers.sleep_until(services_.timers.now() +
+                                                    services_.session.smtpd_error_sleep_time);
+}
+
+net::Awaitable<Result<void>> SmtpSession::obey(const Dialogue::Turn& turn) {
     Result<void> done;
-    if (line->too_long) {
-        done = co_await answer(dialogue_.overlong_command(line->text));
-        if (!done) co_return Unexpected(std::move(done).error());
-        co_return Next::Read;
-    }
-    Dialogue::Turn turn = dialogue_.command(line->text, !input_.buffered().empty());
     switch (turn.next) {
         case Next::Read:
         case Next::Close:
-            done = co_await answer(std::move(turn.reply));
+            say(turn.reply);
             break;
         case Next::Open:
-            done = co_await open_message();
+            co_await open_message();
             break;
         case Next::Content:
-            replies_ += smtp::wire(turn.reply);
+            say(turn.reply);
             done = co_await read_data();
             break;
         case Next::Chunk:
@@ -111,23 +128,22 @@ net::Awaitable<Result<Next>> SmtpSession::one_command() {
         case Next::Skip:
             forget_message();
             done = co_await skip_chunk(turn.chunk.size);
-            if (done) done = co_await answer(std::move(turn.reply));
+            if (done) say(turn.reply);
             break;
     }
-    if (!done) co_return Unexpected(std::move(done).error());
-    co_return turn.next;
+    co_return done;
 }
 
-net::Awaitable<Result<void>> SmtpSession::open_message() {
+net::Awaitable<void> SmtpSession::open_message() {
     auto ticket = co_await services_.inbox.open();
     if (!ticket) {
         log_.warning("NOQUEUE: " + ticket.error().message);
-        Result<mail::QueueId> failed = Unexpected(std::move(ticket).error());
-        co_return co_await answer(dialogue_.opened(failed));
+        say(dialogue_.opened(Unexpected(std::move(ticket).error())));
+        co_return;
     }
-    Result<mail::QueueId> id = ticket->id;
+    const mail::QueueId id = ticket->id;
     message_.emplace(services_.inbox, *std::move(ticket));
-    co_return co_await answer(dialogue_.opened(id));
+    say(dialogue_.opened(id));
 }
 
 void SmtpSession::begin_message() {
@@ -194,7 +210,8 @@ net::Awaitable<Result<void>> SmtpSession::read_chunk(smtp::BdatCommand chunk) {
         left -= size;
     }
     if (chunk.last) co_return co_await finish_message();
-    co_return co_await answer(dialogue_.chunk_received(chunk));
+    say(dialogue_.chunk_received(chunk));
+    co_return Result<void>();
 }
 
 /// Nobody waits for content while the client may be waiting for a reply (RFC 2920 3.2).
@@ -248,7 +265,8 @@ net::Awaitable<Result<void>> SmtpSession::finish_message() {
         co_return Unexpected(ErrorCode::Connection, "in doubt");
     }
     if (std::holds_alternative<IncomingMessage::Committed>(outcome)) slot_.message_done();
-    co_return co_await answer(reply_to(outcome));
+    say(reply_to(outcome));
+    co_return Result<void>();
 }
 
 smtp::Reply SmtpSession::reply_to(const IncomingMessage::Outcome& outcome) {
@@ -267,25 +285,17 @@ void SmtpSession::forget_message() {
     receiving_ = false;
 }
 
-/// Sends the reply with the others of its flight. A client that errs much waits for each.
-net::Awaitable<Result<void>> SmtpSession::answer(smtp::Reply reply) {
-    if (dialogue_.is_slowed()) {
-        auto flushed = co_await flush();
-        if (!flushed) co_return flushed;
-        auto slept = co_await services_.timers.sleep_until(
-            services_.timers.now() + services_.session.smtpd_error_sleep_time);
-        if (!slept) co_return slept;
-    }
-    replies_ += smtp::wire(reply);
-    co_return Result<void>();
+/// The reply leaves with the others of its flight.
+void SmtpSession::say(const smtp::Reply& reply) {
+    smtp::append_wire(replies_, reply);
 }
 
 net::Awaitable<Result<void>> SmtpSession::flush() {
     if (replies_.empty() || mute_) co_return Result<void>();
-    const std::string text = std::exchange(replies_, {});
     slot_.wait_begins(services_.timers.now());
-    auto written = co_await net::write(stream_, text, command_deadline());
+    auto written = co_await net::write(stream_, replies_, command_deadline());
     slot_.wait_ended(services_.timers.now(), 0);
+    replies_.clear();
     mute_ = !written;
     co_return written;
 }
@@ -326,7 +336,7 @@ net::Awaitable<void> SmtpSession::leave(Error error) {
     if (where != "END-OF-MESSAGE" || reason != "lost connection")
         log_.info(reason + " after " + where + " from " + dialogue_.client().label());
     if (reply.code == 0) co_return;
-    replies_ += smtp::wire(reply);
+    say(reply);
     (void)co_await flush();
 }
 

@@ -61,18 +61,21 @@ public:
 
 private:
     net::Awaitable<Result<void>> converse();
-    net::Awaitable<Result<Dialogue::Next>> one_command();
-    net::Awaitable<Result<void>> open_message();
+    net::Awaitable<Result<InputBuffer::Line>> next_line();
+    net::Awaitable<Result<void>> slow_down();
+    net::Awaitable<Result<void>> obey(const Dialogue::Turn& turn);
+    net::Awaitable<void> open_message();
     net::Awaitable<Result<void>> read_data();
     net::Awaitable<Result<void>> read_chunk(smtp::BdatCommand chunk);
     net::Awaitable<Result<void>> wait_for_content();
     net::Awaitable<Result<void>> skip_chunk(std::uint64_t size);
     net::Awaitable<void> take_content(std::string_view bytes);
     net::Awaitable<Result<void>> finish_message();
-    net::Awaitable<Result<void>> answer(smtp::Reply reply);
     net::Awaitable<Result<void>> flush();
     net::Awaitable<void> leave(Error error);
 
+    Dialogue::Turn turn_after(const InputBuffer::Line& line);
+    void say(const smtp::Reply& reply);
     void begin_message();
     smtp::Reply reply_to(const IncomingMessage::Outcome& outcome);
     void forget_message();

@@ -244,7 +244,9 @@ CommandLine split_command(std::string_view line) {
     result.word = line.substr(0, end);
     result.argument = without_leading_blanks(line.substr(end));
     for (std::size_t i = 0; i + 1 < kVerbCount; ++i) {
-        if (equals_ignoring_case(result.word, kVerbNames[i])) result.verb = static_cast<Verb>(i);
+        if (!equals_ignoring_case(result.word, kVerbNames[i])) continue;
+        result.verb = static_cast<Verb>(i);
+        break;
     }
     return result;
 }

@@ -42,6 +42,11 @@ mail::EnhancedStatus Reply::status_or_generic() const {
 
 std::string wire(const Reply& reply) {
     std::string out;
+    append_wire(out, reply);
+    return out;
+}
+
+void append_wire(std::string& out, const Reply& reply) {
     for_each_line(reply, [&](std::string_view code, std::string_view text) {
         append(out, {code, text, "\r\n"});
         const auto end = out.end() - 2;
@@ -49,7 +54,6 @@ std::string wire(const Reply& reply) {
             end - static_cast<std::ptrdiff_t>(text.size()), end,
             [](char c) { return is_ascii_control(c) && c != '\t'; }, '?');
     });
-    return out;
 }
 
 std::string log_text(const Reply& reply) {

@@ -40,6 +40,8 @@ struct Reply {
 /// As sent: each line with its code and CRLF. CR, LF and other control characters inside a line
 /// become `?`, so that no text can end a line or add a reply. A reply without lines is `250 CRLF`.
 std::string wire(const Reply&);
+/// Behind others that leave together.
+void append_wire(std::string& out, const Reply&);
 
 /// For logs, queue listing and reports: the lines with their codes, joined by a space, as
 /// `550-5.1.1 first 550 5.1.1 second`. What does not print is `?`; at most 2000 bytes.

@@ -82,9 +82,14 @@ mail::Address Rewriter::standard_form(mail::Address address, RewriteContext cont
         const std::string& text = address.local_part;
         const std::size_t bang = text.find('!');
         const std::size_t percent = text.rfind('%');
-        if (options_.swap_bangpath && bang != std::string::npos) {
+        // What was in quotes may hold anything.
+        const auto names_domain = [&](std::size_t from, std::size_t length) {
+            return mail::is_domain_text(std::string_view(text).substr(from, length));
+        };
+        if (options_.swap_bangpath && bang != std::string::npos && names_domain(0, bang)) {
             address = mail::Address(text.substr(bang + 1), text.substr(0, bang));
-        } else if (options_.allow_percent_hack && percent != std::string::npos) {
+        } else if (options_.allow_percent_hack && percent != std::string::npos &&
+                   names_domain(percent + 1, std::string::npos)) {
             address = mail::Address(text.substr(0, percent), text.substr(percent + 1));
         }
         // `!user` and `user%` name no domain either.

@@ -31,6 +31,8 @@ TEST(Rewriter, BringsAddressesIntoStandardForm) {
         {"ann%x@y.example", "ann%x@y.example"},
         {"!ann", "ann@desk.example"},
         {"ann%", "ann@desk.example"},
+        {"\"ann%b, c@d\"", "\"ann%b, c@d\"@desk.example"},
+        {"\"a, c@d!ann\"", "\"a, c@d!ann\"@desk.example"},
         {"<@a,@b:ann@x.example>", "ann@x.example"},
         {"\"a b\"", "\"a b\"@desk.example"},
     };

@@ -1,6 +1,7 @@
 #include "queue/codec.h"
 
 #include <algorithm>
+#include <array>
 #include <concepts>
 #include <limits>
 
@@ -16,9 +17,11 @@ constexpr std::int64_t kYear9999 = 253402300800LL * 1000000;
 
 template <std::unsigned_integral Integer>
 void put(std::string& out, Integer value) {
-    for (std::size_t i = 0; i < sizeof value; ++i) {
-        out += static_cast<char>(static_cast<std::uint64_t>(value) >> (8 * i) & 0xff);
+    std::array<char, sizeof value> bytes;
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+        bytes[i] = static_cast<char>(static_cast<std::uint64_t>(value) >> (8 * i) & 0xff);
     }
+    out.append(bytes.data(), bytes.size());
 }
 
 void put_text(std::string& out, std::string_view text) {

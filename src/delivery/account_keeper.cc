@@ -74,6 +74,8 @@ net::Awaitable<Result<void>> AccountKeeper::take_up() {
         }
         tasks_.spawn(let_go_of_strays(account), "account");
     }
+    known_ = true;
+    for (const auto& act : std::exchange(when_known_, {})) act();
     co_return Result<void>();
 }
 
@@ -233,21 +235,30 @@ net::Awaitable<Result<void>> AccountKeeper::wake_all(const Account& account) {
     co_return Result<void>();
 }
 
+void AccountKeeper::when_known(std::function<void()> act) {
+    if (known_) return act();
+    when_known_.push_back(std::move(act));
+}
+
 void AccountKeeper::pause(const std::string& next_hops) {
-    const AccountTrouble paused = accounts_.pause(next_hops, clock_.now());
-    log_.info(next_hops + ": paused by the operator, all its mail waits");
-    record(paused.account);
+    when_known([this, next_hops] {
+        const AccountTrouble paused = accounts_.pause(next_hops, clock_.now());
+        log_.info(next_hops + ": paused by the operator, all its mail waits");
+        record(paused.account);
+    });
 }
 
 void AccountKeeper::resume(const std::string& next_hops) {
-    for (const AccountTrouble& trouble : accounts_.resume(next_hops, clock_.now())) {
-        log_.info(display_name(trouble.account) + ": resumed by the operator");
-        record(trouble.account);
-    }
+    when_known([this, next_hops] {
+        for (const AccountTrouble& trouble : accounts_.resume(next_hops, clock_.now())) {
+            log_.info(display_name(trouble.account) + ": resumed by the operator");
+            record(trouble.account);
+        }
+    });
 }
 
 void AccountKeeper::try_now(bool all) {
-    accounts_.try_now(all, clock_.now());
+    when_known([this, all] { accounts_.try_now(all, clock_.now()); });
 }
 
 }  // namespace postrider::delivery

@@ -62,7 +62,7 @@ public:
         if (alarm_) alarm_(alert);
     }
 
-    // What operators do.
+    // What operators do. Before take_up() has succeeded it is kept until then.
     void pause(const std::string& next_hops);
     void resume(const std::string& next_hops);
     void try_now(bool all);
@@ -70,6 +70,7 @@ public:
 private:
     net::Awaitable<void> let_go_of_strays(Account account);
     net::Awaitable<Result<bool>> let_go_of_some(const Account& account, std::uint64_t& after);
+    void when_known(std::function<void()> act);
     void record(const Account&);
     net::Awaitable<void> record_all();
     net::Awaitable<Result<void>> record_now(const Account account);
@@ -86,6 +87,8 @@ private:
     net::TaskGroup& tasks_;
     const Log& log_;
     Accounts accounts_;
+    bool known_ = false;  ///< What the last process knew, too.
+    std::vector<std::function<void()>> when_known_;
     std::set<std::string> unrecorded_;  // Keys of accounts that the queue knows otherwise, perhaps.
     bool recording_ = false;
     Alarm alarm_;

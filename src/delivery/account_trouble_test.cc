@@ -124,6 +124,8 @@ protected:
             if (trouble) std::rethrow_exception(trouble);
         };
         boost::asio::co_spawn(context, courier.run(), rethrow);
+        for (int i = 0; i < handlers_before; ++i) context.poll_one();
+        if (at_once) at_once(courier);
         for (const Step& step : steps) {
             const auto deadline = std::chrono::steady_clock::now() + 60s;
             while (!step.reached() && std::chrono::steady_clock::now() < deadline) {
@@ -155,6 +157,9 @@ protected:
     std::vector<queue::AccountTrouble> troubles;
     std::vector<std::string> alerts;
     std::function<void()> on_ok;
+    /// Said to the courier after so many handlers, while it learns what the last process knew.
+    std::function<void(Courier&)> at_once;
+    int handlers_before = 0;
 };
 
 // A thousand messages wait: one login, each message recorded once, one alert; when the operator has
@@ -225,6 +230,35 @@ TEST_F(AccountTroubleTest, PausedMailWaitsWithoutALoginAndGoesWhenResumed) {
     EXPECT_EQ(dialler.logins, 0);
     EXPECT_TRUE(troubles.empty());
     EXPECT_TRUE(alerts.empty()) << "the operator knows";
+}
+
+// Found in a test of the programs: a pause in the first milliseconds was forgotten, and mail went.
+TEST_F(AccountTroubleTest, APauseCountsWheneverItIsSaid) {
+    dialler.refusing = false;
+    at_once = [](Courier& courier) { courier.pause(""); };
+    for (handlers_before = 0; handlers_before < 12; ++handlers_before) {
+        spool = queue::Spool::open_in_memory(clock);
+        submit(1);
+        live({{[] { return true; }, {}}});
+        ASSERT_EQ(troubles.size(), 1U) << "after " << handlers_before << " handlers";
+        EXPECT_EQ(troubles[0].trouble, queue::Trouble::Paused);
+    }
+}
+
+TEST_F(AccountTroubleTest, AndSoDoesItsEnd) {
+    dialler.refusing = false;
+    queue::AccountTrouble paused;
+    paused.account.next_hops = options.route.relayhost;
+    paused.trouble = queue::Trouble::Paused;
+    at_once = [](Courier& courier) { courier.resume(""); };
+    for (handlers_before = 0; handlers_before < 12; ++handlers_before) {
+        spool = queue::Spool::open_in_memory(clock);
+        ASSERT_TRUE(spool->begin());
+        ASSERT_TRUE(spool->save(paused));
+        ASSERT_TRUE(spool->commit_transaction());
+        live({{[] { return true; }, {}}});
+        ASSERT_TRUE(troubles.empty()) << "after " << handlers_before << " handlers";
+    }
 }
 
 // The address sanitizer looks on: their coroutines end with the event loop, after the courier.

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
+#include "queue/inbox.h"
 #include "queue/testing/spool_test_world.h"
 
 namespace postrider::queue {
@@ -124,6 +125,31 @@ TEST_F(Damage, AStoreThatWasMovedAwayTakesNoNewMailButRecordsOutcomes) {
     EXPECT_FALSE(spool_->shortage());
     reopen();
     EXPECT_THAT(leased_ids(), ElementsAre(late.ticket.id.str()));
+}
+
+// Else it would be put on hold as damaged, and stay there when the directory is put back.
+TEST_F(Damage, ContentThatWasMovedAwayWithItsStoreIsNotTakenForMissing) {
+    const std::string piece(Inbox::kPieceSize, 'x');
+    std::string content;
+    for (int i = 0; i < 5; ++i) content += piece;
+    const NewMessage message = new_message({"b@example.com"}, content);
+    const std::uint64_t number = message.ticket.number;
+    for (std::uint32_t i = 0; i < 4; ++i) {
+        ASSERT_TRUE(transact([&] { return spool_->append(number, i, piece); }));
+    }
+    ASSERT_TRUE(transact([&] { return spool_->commit(message, 4, piece); }));
+    const std::filesystem::path away = folder_.path().string() + ".away";
+    std::filesystem::rename(folder_.path(), away);
+    std::filesystem::create_directory(folder_.path());
+
+    const auto read = spool_->read_piece(number, 4);
+    ASSERT_FALSE(read);
+    EXPECT_THAT(read.error().message, HasSubstr("queue.db is not the file that is open"));
+
+    std::filesystem::remove(folder_.path());
+    std::filesystem::rename(away, folder_.path());
+    EXPECT_EQ(*spool_->read_piece(number, 4), piece);
+    EXPECT_EQ(*spool_->read_piece(number, 5), "") << "nor is the end";
 }
 
 TEST_F(Damage, RowsOfOlderFormatsAreTakenAsTheyAre) {

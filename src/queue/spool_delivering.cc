@@ -177,7 +177,12 @@ Result<std::string> SqliteSpool::read_piece(std::uint64_t number, std::uint32_t 
     if (!row) return Unexpected(row.error());
     if (*row) return query.text(0);
     if (in_memory_ || piece < options_.pieces_in_database) return std::string();
-    return files_.read(number, piece);
+    auto bytes = files_.read(number, piece);
+    if (bytes && bytes->empty()) {
+        // What is missing here may be where the database was moved to: that is no damage.
+        if (auto there = check_place(); !there) return Unexpected(there.error());
+    }
+    return bytes;
 }
 
 Result<void> SqliteSpool::record_outcomes(const Settlement& settlement, Standing& standing) {

@@ -76,6 +76,7 @@ net::Awaitable<Result<void>> AccountKeeper::take_up() {
     }
     known_ = true;
     for (const auto& act : std::exchange(when_known_, {})) act();
+    if (const auto all = std::exchange(try_when_known_, std::nullopt)) try_now(*all);
     co_return Result<void>();
 }
 
@@ -258,7 +259,9 @@ void AccountKeeper::resume(const std::string& next_hops) {
 }
 
 void AccountKeeper::try_now(bool all) {
-    when_known([this, all] { accounts_.try_now(all, clock_.now()); });
+    if (known_) return accounts_.try_now(all, clock_.now());
+    // Anybody may ask for it, as often as they like.
+    try_when_known_ = all || try_when_known_.value_or(false);
 }
 
 }  // namespace postrider::delivery

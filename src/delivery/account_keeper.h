@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -89,6 +90,7 @@ private:
     Accounts accounts_;
     bool known_ = false;  ///< What the last process knew, too.
     std::vector<std::function<void()>> when_known_;
+    std::optional<bool> try_when_known_;  ///< What try_now() was told.
     std::set<std::string> unrecorded_;  // Keys of accounts that the queue knows otherwise, perhaps.
     bool recording_ = false;
     Alarm alarm_;

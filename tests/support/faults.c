@@ -93,26 +93,44 @@ TRUNCATING(ftruncate64)
 ALLOCATING(posix_fallocate, AS_VALUE)
 ALLOCATING(posix_fallocate64, AS_VALUE)
 
-/* Without dlsym, which needs memory itself. */
+/* Without dlsym, which needs memory itself. A sanitizer has a heap of its own, to which what is freed
+ * goes back. */
 extern void *__libc_malloc(size_t);
 extern void *__libc_calloc(size_t, size_t);
 extern void *__libc_realloc(void *, size_t);
+extern void *__interceptor_malloc(size_t) __attribute__((weak));
+extern void *__interceptor_calloc(size_t, size_t) __attribute__((weak));
+extern void *__interceptor_realloc(void *, size_t) __attribute__((weak));
+#define HEAP(name, ...) \
+    (__interceptor_##name ? __interceptor_##name(__VA_ARGS__) : __libc_##name(__VA_ARGS__))
+
+static int has_memory(void) {
+    if (fate(MEMORY) == 0) return 1;
+    errno = ENOMEM;
+    return 0;
+}
 
 void *malloc(size_t size) {
-    if (fate(MEMORY) == 0) return __libc_malloc(size);
-    errno = ENOMEM;
-    return NULL;
+    return has_memory() ? HEAP(malloc, size) : NULL;
 }
 void *calloc(size_t count, size_t size) {
-    if (fate(MEMORY) == 0) return __libc_calloc(count, size);
-    errno = ENOMEM;
-    return NULL;
+    return has_memory() ? HEAP(calloc, count, size) : NULL;
 }
 void *realloc(void *old, size_t size) {
-    if (fate(MEMORY) == 0) return __libc_realloc(old, size);
-    errno = ENOMEM;
-    return NULL;
+    return has_memory() ? HEAP(realloc, old, size) : NULL;
 }
+
+/* operator new and new[]. They come by malloc, but for a sanitizer's own. */
+extern void _ZSt17__throw_bad_allocv(void) __attribute__((weak));
+#define NEW(name)                                                              \
+    void *name(size_t size) {                                                  \
+        static __typeof__(&name) _Atomic real;                                 \
+        if (!real) real = REAL(name);                                          \
+        if (__interceptor_malloc && !has_memory()) _ZSt17__throw_bad_allocv(); \
+        return real(size);                                                     \
+    }
+NEW(_Znwm)
+NEW(_Znam)
 
 static int64_t offset(void) {
     return page ? atomic_load(&page->clock_offset_ns) : 0;

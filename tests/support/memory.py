@@ -3,7 +3,7 @@
 import pathlib
 import re
 
-from mailbench import Skip, sanitizer
+from mailbench import Skip, check_measure, sanitizer
 
 
 def resident(pid):
@@ -18,10 +18,7 @@ def peak(pid):
 
 def check_limit(used, limit, what):
     """Holds one of these, or what it has grown by, against a limit."""
-    if sanitizer():
-        print(f"SKIPPED memory, {what}: a sanitizer's heap keeps what was freed", flush=True)
-        return
-    assert used < limit, f"{what}: {used / 1e6:.1f} MB, with a limit of {limit / 1e6:.1f}"
+    check_measure(used < limit, f"{what}: {used / 1e6:.1f} MB, with a limit of {limit / 1e6:.1f}")
 
 
 def writable_memory(pid):

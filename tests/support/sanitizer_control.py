@@ -4,6 +4,7 @@
 import os
 import pathlib
 import signal
+import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "e2e"))
@@ -30,5 +31,17 @@ def a_report_of_any_process_is_noticed():
         world.console.write_text("")  # Where each of them said that a signal had come.
 
 
+def undefined_behaviour_is_noticed_whoever_reads_its_words():
+    if sanitizer() != "address":
+        raise Skip(f"{BIN} was not built with that sanitizer")
+    with World(relay=False) as world:
+        program = world.directory / "overflow"
+        subprocess.run(["c++", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-x", "c++", "-", "-o", program],
+                       input=b"int main(int count, char**) { return 0x7fffffff + count == 0; }\n", check=True)
+        assert subprocess.run([program], stderr=subprocess.DEVNULL).returncode == 86
+        [found] = take_reports()
+        assert "__ubsan_handle_add_overflow" in found, found
+
+
 if __name__ == "__main__":
-    main(a_report_of_any_process_is_noticed)
+    main(a_report_of_any_process_is_noticed, undefined_behaviour_is_noticed_whoever_reads_its_words)

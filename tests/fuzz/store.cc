@@ -1,12 +1,15 @@
 // The store on a damaged disk: it opens or says why not, ends in bounded time, and what it hands
 // out is either damaged in a way that is seen before sending, or what was once accepted.
 //
-// Input: a byte that cuts the file short if it is odd, then for each damage three bytes of place
-// and one that is combined with what is there.
+// Input: a byte whose lowest bit says that the file is cut short, the next that it is the log
+// instead of the database; then for each damage three bytes of place and one that is combined with
+// what is there.
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
+
+#include <sys/stat.h>
 
 #include "core/checksum.h"
 #include "fuzz.h"
@@ -32,32 +35,45 @@ Result<std::unique_ptr<queue::Spool>> open_store(const Clock& clock, const Log& 
     queue::Spool::Options options;
     options.directory = folder();
     options.free_space_floor = 0;
+    options.log_reserve = 64L * 1024;  // Writing twelve megabytes would be most of the work.
     return queue::Spool::open(options, clock, log);
 }
 
-/// A store with a few messages, as the bytes of its file.
-std::string whole_store(const Clock& clock, const Log& log) {
-    {
-        auto spool = open_store(clock, log);
-        fuzz::require(spool.has_value(), "a new store opens");
-        fuzz::require((*spool)->begin().has_value(), "a transaction begins");
-        const auto first = (*spool)->reserve(kMessages);
-        for (int i = 0; i < kMessages; ++i) {
-            const auto message =
-                queue::testing::message(*first + static_cast<std::uint64_t>(i), clock.now(),
-                                        {"b@x.example", "c@y.example"}, content(i));
-            fuzz::require((*spool)->commit(message, 0, content(i)).has_value(), "a message");
-        }
-        fuzz::require((*spool)->commit_transaction().has_value(), "the messages are stored");
-    }
-    std::ifstream in(folder() / "queue.db", std::ios::binary);
+std::string bytes_of(const char* file) {
+    std::ifstream in(folder() / file, std::ios::binary);
     return {std::istreambuf_iterator<char>(in), {}};
 }
 
-void write_store(const std::string& bytes) {
-    for (const char* file : {"queue.db-wal", "queue.db-shm"})
-        std::filesystem::remove(folder() / file);
-    std::ofstream(folder() / "queue.db", std::ios::binary) << bytes;
+struct Files {
+    std::string database;
+    std::string log;
+};
+
+void store(queue::Spool& spool, const Clock& clock, int number) {
+    fuzz::require(spool.begin().has_value(), "a transaction begins");
+    const auto message = queue::testing::message(*spool.reserve(1), clock.now(),
+                                                 {"b@x.example", "c@y.example"}, content(number));
+    fuzz::require(spool.commit(message, 0, content(number)).has_value(), "a message");
+    fuzz::require(spool.commit_transaction().has_value(), "it is stored");
+}
+
+/// What a killed process leaves: all messages but the last in the database, that one in the log.
+Files whole_store(const Clock& clock, const Log& log) {
+    ::umask(077);
+    auto spool = open_store(clock, log);
+    fuzz::require(spool.has_value(), "a new store opens");
+    for (int i = 0; i + 1 < kMessages; ++i) store(**spool, clock, i);
+    spool->reset();
+    spool = open_store(clock, log);
+    fuzz::require(spool.has_value(), "it opens again");
+    store(**spool, clock, kMessages - 1);
+    return {bytes_of("queue.db"), bytes_of("queue.db-wal")};
+}
+
+void write_store(const Files& files) {
+    std::filesystem::remove(folder() / "queue.db-shm");
+    std::ofstream(folder() / "queue.db", std::ios::binary) << files.database;
+    std::ofstream(folder() / "queue.db-wal", std::ios::binary) << files.log;
 }
 
 void check_lease(queue::Spool& spool, const queue::Lease& lease) {
@@ -80,7 +96,7 @@ void check_lease(queue::Spool& spool, const queue::Lease& lease) {
     fuzz::require(known, "content that would be sent is content that was accepted");
 }
 
-void use(queue::Spool& spool) {
+void use(queue::Spool& spool, bool whole) {
     (void)spool.check();
     std::uint64_t after = 0;
     for (int batches = 0; batches < 10; ++batches) {
@@ -93,6 +109,7 @@ void use(queue::Spool& spool) {
     (void)spool.counts();
     if (!spool.begin()) return;
     const auto leases = spool.lease_due(10);
+    fuzz::require(!whole || (leases && leases->size() == kMessages), "without damage all is there");
     if (spool.commit_transaction() && leases) {
         for (const queue::Lease& lease : *leases) check_lease(spool, lease);
     }
@@ -108,26 +125,27 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     static const ManualClock clock;
     static CapturedLog lines;
     static const Log log(lines, "qmgr");
-    static const std::string whole = whole_store(clock, log);
+    static const Files whole = whole_store(clock, log);
 
     fuzz::Fields fields(fuzz::text_of(bytes, size));
-    std::string damaged = whole;
-    const bool cut = (fields.byte() & 1) != 0;
+    Files files = whole;
+    const std::uint8_t kind = fields.byte();
+    std::string& damaged = (kind & 2) != 0 ? files.log : files.database;
     for (int damages = 0; damages < 64 && !fields.empty(); ++damages) {
         const std::size_t place =
             (fields.byte() + 256UL * fields.byte() + 65536UL * fields.byte()) % damaged.size();
-        if (cut && damages == 0) {
+        if ((kind & 1) != 0 && damages == 0) {
             damaged.resize(place + 1);
         } else {
             damaged[place] = static_cast<char>(damaged[place] ^ fields.byte());
         }
     }
-    write_store(damaged);
+    write_store(files);
     auto spool = open_store(clock, log);
     if (spool) {
-        use(**spool);
+        use(**spool, size == 0);
     } else {
-        fuzz::require(!spool.error().message.empty(), "an error has a reason");
+        fuzz::require(size != 0 && !spool.error().message.empty(), "an error has a reason");
     }
     lines.clear();
     return 0;

@@ -103,6 +103,9 @@ TEST(Crash, AKillAtAnyInstantLosesNothing) {
         const auto spool = open_spool(folder.path(), clock, lines);
         ASSERT_TRUE(spool) << spool.error().message;
         ASSERT_TRUE((*spool)->check());
+        for (const std::string& line : lines.lines()) {
+            ASSERT_EQ(line.find("older than it was"), std::string::npos) << line;
+        }
         std::set<std::uint64_t> there;
         const auto list = (*spool)->list(0, 1000000);
         for (const auto& each : *list) there.insert(each.number);

@@ -21,8 +21,10 @@ using ::testing::HasSubstr;
 using testing::Kind;
 
 std::string bytes_of(const std::filesystem::path& file) {
-    std::ifstream in(file, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+    std::string bytes(std::filesystem::file_size(file), '\0');
+    std::ifstream(file, std::ios::binary)
+        .read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    return bytes;
 }
 
 void write_bytes(const std::filesystem::path& file, const std::string& bytes) {
@@ -302,6 +304,8 @@ TEST_F(DamagedFiles, AFileThatIsGoneWhileItsLogIsThereIsNoEmptyQueue) {
     EXPECT_NE(refusal(), "opened");
 }
 
+constexpr const char* kOlder = "older than it was";
+
 /// A log that is damaged under a running daemon, which goes on writing to it.
 class DamagedLog : public Damage {
 protected:
@@ -320,11 +324,17 @@ protected:
         std::filesystem::remove(file("queue.db-shm"));
         reopen();
     }
-    std::string said() const {
+    std::string said(const char* what = "queue.db-wal: damaged") const {
         for (const std::string& line : lines_.lines()) {
-            if (line.find("queue.db-wal: damaged") != std::string::npos) return line;
+            if (line.find(what) != std::string::npos) return line;
         }
         return "nothing";
+    }
+    /// Where the log was changed since it was `before`.
+    std::size_t change_since(const std::string& before) {
+        const std::string after = bytes_of(file("queue.db-wal"));
+        const auto [at, other] = std::mismatch(before.begin(), before.end(), after.begin());
+        return static_cast<std::size_t>(at - before.begin());
     }
     void overwrite(std::size_t from, std::size_t to, char fill = '\0') {
         std::fstream log(file("queue.db-wal"), std::ios::in | std::ios::out | std::ios::binary);
@@ -370,14 +380,71 @@ TEST_F(DamagedLog, ThatIsGoneIsNoticed) {
 
 TEST_F(DamagedLog, ThatLacksOnlyItsLastTransactionIsWhatAPowerCutLeaves) {
     const std::string before = bytes_of(file("queue.db-wal"));
+    const std::string witness = bytes_of(file("queue.witness"));
     commit();
-    const std::string after = bytes_of(file("queue.db-wal"));
-    const auto [at, other] = std::mismatch(before.begin(), before.end(), after.begin());
-    const auto from = static_cast<std::size_t>(at - before.begin());
+    const std::size_t from = change_since(before);
     overwrite(from, from + 4096, '\xff');
+    write_bytes(file("queue.witness"), witness);
     die_and_restart();
     EXPECT_EQ(counts().incoming, 2U);
     EXPECT_EQ(said(), "nothing");
+    EXPECT_EQ(said(kOlder), "nothing");
+}
+
+TEST_F(DamagedLog, ThatLostItsEndIsNoticedAndSaidOnce) {
+    for (const bool is_cut : {true, false}) {
+        commit();  // The log is begun anew by it.
+        lines_.clear();
+        const auto there = counts().incoming;
+        const std::string before = bytes_of(file("queue.db-wal"));
+        commit();
+        if (is_cut) {
+            std::filesystem::resize_file(file("queue.db-wal"), change_since(before));
+        } else {
+            overwrite(change_since(before), size_of_log());
+        }
+        die_and_restart();
+        EXPECT_EQ(counts().incoming, there);
+        EXPECT_THAT(said(kOlder), HasSubstr("mail that it held is lost"));
+        EXPECT_EQ(said(), "nothing") << "what is left of the log is sound";
+        lines_.clear();
+        commit();
+        die_and_restart();
+        EXPECT_EQ(said(kOlder), "nothing");
+        EXPECT_EQ(counts().incoming, there + 1);
+    }
+}
+
+TEST_F(DamagedLog, AnOlderStoreThatWasPutBackIsNoticed) {
+    spool_.reset();
+    const std::string older = bytes_of(file("queue.db"));
+    reopen();
+    commit();
+    spool_.reset();
+    EXPECT_EQ(said(kOlder), "nothing");
+    write_bytes(file("queue.db"), older);
+    overwrite(0, size_of_log());
+    reopen();
+    EXPECT_EQ(counts().incoming, 2U);
+    EXPECT_THAT(said(kOlder), HasSubstr("mail that it held is lost"));
+}
+
+TEST_F(DamagedLog, AStoreThatIsGoneWithItsLogIsNoticed) {
+    spool_.reset();
+    for (const char* name : {"queue.db", "queue.db-wal", "queue.db-shm"})
+        std::filesystem::remove(file(name));
+    reopen();
+    EXPECT_THAT(said(kOlder), HasSubstr("the last that is there is 0;"));
+}
+
+TEST_F(DamagedLog, WithoutAWitnessTheStoreWorks) {
+    spool_.reset();
+    std::filesystem::remove(file("queue.witness"));
+    std::filesystem::create_directory(file("queue.witness"));
+    reopen();
+    EXPECT_THAT(said("cannot be noticed"), HasSubstr("queue.witness"));
+    commit();
+    EXPECT_EQ(counts().incoming, 3U);
 }
 
 }  // namespace

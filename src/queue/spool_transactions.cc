@@ -55,7 +55,10 @@ Result<void> SqliteSpool::commit_transaction() {
     }
     const auto committed = database_->perform("COMMIT");
     if (committed) {
-        if (wrote) ++serial_;
+        if (wrote) {
+            ++serial_;
+            testify();
+        }
         kept();
         const bool has_room = takes_mail_ && clock_.monotonic() - refused_at_ >= kShortageMin;
         if (has_room) shortage_.reset();
@@ -140,6 +143,7 @@ Result<bool> SqliteSpool::resolve() {
     // Makes the reserve free again; if it cannot, the commit below shows what still works.
     (void)database_->checkpoint();
     if (serial_ == before + 1) {
+        testify();
         kept();
         return true;
     }
@@ -151,6 +155,7 @@ Result<bool> SqliteSpool::resolve() {
         return Unexpected(done.error());
     }
     serial_ += 2;
+    testify();
     forget_transaction();
     return false;
 }

@@ -81,6 +81,7 @@ SqliteSpool::~SqliteSpool() {
 Result<void> SqliteSpool::start() {
     if (auto done = connect(); !done) return done;
     if (auto done = reserve_log(); !done) return done;
+    ask_witness();
     const auto clean = database_->query_integer("SELECT stopped_cleanly FROM state");
     if (!clean) return Unexpected(clean.error());
     if (*clean == 0) {
@@ -134,7 +135,34 @@ Result<void> SqliteSpool::drop_unfinished() {
         "COMMIT");
     if (!done) return done;
     ++serial_;
+    testify();
     return {};
+}
+
+/// Whatever took it away, the end of the log or the whole store: it had been there, and is not.
+void SqliteSpool::ask_witness() {
+    if (in_memory_) return;
+    auto opened = Witness::open(options_.directory / "queue.witness");
+    if (!opened) {
+        if (log_)
+            log_->warning("a log without its end cannot be noticed: " + opened.error().message);
+        return;
+    }
+    witness_.emplace(std::move(*opened));
+    const auto said = witness_->said();
+    if (!said || *said <= serial_ || !log_) return;
+    log_->error("queue.db: older than it was, or its log has lost its end: transaction " +
+                std::to_string(*said) + " was on the disk, and the last that is there is " +
+                std::to_string(serial_) + "; mail that it held is lost, or will be sent again");
+}
+
+/// All up to now is durable. What was said last stays true if this cannot be written.
+void SqliteSpool::testify() {
+    if (!witness_) return;
+    const auto said = witness_->say(serial_);
+    const bool failed_before = std::exchange(witness_failed_, !said);
+    if (said || failed_before || !log_) return;
+    log_->warning("a log without its end may not be noticed: " + said.error().message);
 }
 
 /// What is left is whole in itself and goes out: mail that is gone does not come back by waiting.

@@ -22,6 +22,7 @@
 #include "queue/records.h"
 #include "queue/spool.h"
 #include "queue/store_files.h"
+#include "queue/witness.h"
 
 namespace postrider::queue {
 
@@ -98,6 +99,8 @@ private:
     Result<void> connect();
     Result<void> drop_unfinished();
     void check_log();
+    void ask_witness();
+    void testify();
     Result<void> check_tables();
     Result<void> count_places();
     Result<void> read_counts();
@@ -186,6 +189,8 @@ private:
     std::unique_ptr<Database> database_;  ///< None while broken.
     LeaseBook leases_;
     std::optional<CrashBook> crash_book_;
+    std::optional<Witness> witness_;
+    bool witness_failed_ = false;  ///< Somebody has been told.
     Counts counts_{};
     /// Below this due time every message of the place is leased: where lease_due() starts to look.
     std::array<std::int64_t, kPlaceCount> look_from_{};

@@ -149,8 +149,8 @@ def noise_on_a_socket(path, count, start):
     while sent < count:
         if client is None:
             client = socket.socket(socket.AF_UNIX)
+            client.connect(str(path))  # With a time limit it would not wait while the queue is full.
             client.settimeout(5)
-            client.connect(str(path))
         size = dice.choice((0, 1, 4, 13, 100, 1000, 0x7fffffff, 0xffffffff))
         body = dice.randbytes(min(size, dice.randrange(1, 200)))
         frame = dice.choice((start + size.to_bytes(4, "big"), size.to_bytes(4, "little"),

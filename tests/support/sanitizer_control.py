@@ -31,17 +31,36 @@ def a_report_of_any_process_is_noticed():
         world.console.write_text("")  # Where each of them said that a signal had come.
 
 
-def undefined_behaviour_is_noticed_whoever_reads_its_words():
-    if sanitizer() != "address":
+def ends_with_a_report(wrong, kind):
+    """What a program has in its report that is wrong in this way; whoever reads what it says."""
+    if sanitizer() != kind:
         raise Skip(f"{BIN} was not built with that sanitizer")
     with World(relay=False) as world:
-        program = world.directory / "overflow"
-        subprocess.run(["c++", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-x", "c++", "-", "-o", program],
-                       input=b"int main(int count, char**) { return 0x7fffffff + count == 0; }\n", check=True)
+        program = world.directory / "wrong"
+        options = ["-fsanitize=thread"] if kind == "thread" else ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+        subprocess.run(["c++", "-g", *options, "-x", "c++", "-", "-o", program], input=wrong, text=True, check=True)
         assert subprocess.run([program], stderr=subprocess.DEVNULL).returncode == 86
         [found] = take_reports()
-        assert "__ubsan_handle_add_overflow" in found, found
+        return found
+
+
+def undefined_behaviour_is_noticed_whoever_reads_its_words():
+    found = ends_with_a_report("int main(int count, char**) { return 0x7fffffff + count == 0; }\n", "address")
+    assert "__ubsan_handle_add_overflow" in found, found
+
+
+def a_race_is_noticed():
+    found = ends_with_a_report("""\
+#include <thread>
+int shared;
+int main() {
+    std::thread other([] { ++shared; });
+    ++shared;
+    other.join();
+}
+""", "thread")
+    assert "data race" in found, found
 
 
 if __name__ == "__main__":
-    main(a_report_of_any_process_is_noticed, undefined_behaviour_is_noticed_whoever_reads_its_words)
+    main(a_report_of_any_process_is_noticed, undefined_behaviour_is_noticed_whoever_reads_its_words, a_race_is_noticed)

@@ -7,6 +7,8 @@
 
 #include <sqlite3.h>
 
+#include "queue/gathering_vfs.h"
+
 namespace postrider::queue {
 namespace {
 
@@ -137,12 +139,15 @@ void Database::prepare_library() {
     std::call_once(once, [] { (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); });
 }
 
+Database::Database(const Options& options)
+    : path_(options.path), files_(std::make_unique<GatheringVfs>(options.vfs)) {}
+
 Result<std::unique_ptr<Database>> Database::open(const Options& options) {
-    auto database = std::unique_ptr<Database>(new Database(options.path));
+    auto database = std::unique_ptr<Database>(new Database(options));
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
                       SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
     const int code = sqlite3_open_v2(options.path.c_str(), &database->connection_, flags,
-                                     options.vfs.empty() ? nullptr : options.vfs.c_str());
+                                     database->files_->name());
     if (code != SQLITE_OK) return Unexpected(database->error(code));
     sqlite3* connection = database->connection_;
     sqlite3_db_config(connection, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, nullptr);

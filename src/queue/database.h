@@ -15,6 +15,7 @@ struct sqlite3_stmt;
 namespace postrider::queue {
 
 class Database;
+class GatheringVfs;
 
 /// One use of a prepared statement; gives it back when it goes out of scope. Errors of preparing
 /// and binding are kept and told by step().
@@ -108,13 +109,14 @@ public:
 
 private:
     friend class Statement;
-    explicit Database(std::string path) : path_(std::move(path)) {}
+    explicit Database(const Options&);
     Statement prepared(const char* sql);
     static void bind(Statement& s, int i, std::int64_t v) { s.bind(i, v); }
     static void bind(Statement& s, int i, std::string_view v) { s.bind(i, v); }
     static void bind(Statement& s, int i, const Blob& v) { s.bind_blob(i, v.bytes); }
 
     std::string path_;
+    std::unique_ptr<GatheringVfs> files_;  ///< Outlives the connection.
     sqlite3* connection_ = nullptr;
     std::unordered_map<const char*, sqlite3_stmt*> statements_;
     int wal_frames_ = 0;

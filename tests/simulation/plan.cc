@@ -99,13 +99,13 @@ private:
 std::uint64_t argument_of(Fault fault, Maker& make) {
     switch (fault) {
         case Fault::KillAtWrite:
-            return 1 + make.below(40);
+            return 1 + make.below(12);
         case Fault::KillAtSync:
         case Fault::CutPowerAtSync:
             return 1 + make.below(8);
         case Fault::WriteErrorOnce:
         case Fault::WriteErrorForGood:
-            return 1 + make.below(40);
+            return 1 + make.below(12);
         case Fault::SyncErrorOnce:
         case Fault::SyncErrorForGood:
             return 1 + make.below(8);

@@ -48,10 +48,8 @@ int read_file(sqlite3_file* file, void* into, int size, sqlite3_int64 offset) {
 int write_file(sqlite3_file* file, const void* from, int size, sqlite3_int64 offset) {
     if (current->is_dark()) return SQLITE_IOERR_WRITE;
     if (const int code = current->before(FaultVfs::Operation::Write); code != 0) return code;
-    FaultVfs::Write write;
-    write.offset = static_cast<std::size_t>(offset);
-    write.bytes.assign(static_cast<const char*>(from), static_cast<std::size_t>(size));
-    of(file)->image->pending.push_back(std::move(write));
+    of(file)->image->write(static_cast<std::size_t>(offset),
+                           {static_cast<const char*>(from), static_cast<std::size_t>(size)});
     return real(file)->pMethods->xWrite(real(file), from, size, offset);
 }
 int truncate_file(sqlite3_file* file, sqlite3_int64 size) {
@@ -156,6 +154,17 @@ FaultVfs::FaultVfs() : real_(sqlite3_vfs_find(nullptr)), own_(new sqlite3_vfs(*r
 FaultVfs::~FaultVfs() {
     sqlite3_vfs_unregister(own_.get());
     current = nullptr;
+}
+
+void FaultVfs::Image::write(std::size_t offset, std::string_view bytes) {
+    while (!bytes.empty()) {
+        Write part;
+        part.offset = offset;
+        part.bytes = bytes.substr(0, kBlock - offset % kBlock);
+        offset += part.bytes.size();
+        bytes.remove_prefix(part.bytes.size());
+        pending.push_back(std::move(part));
+    }
 }
 
 void FaultVfs::fail(Operation operation, int nth, int code, bool for_good) {

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 struct sqlite3_vfs;
@@ -26,6 +27,7 @@ public:
     FaultVfs& operator=(const FaultVfs&) = delete;
 
     static constexpr const char* kName = "fault";
+    static constexpr std::size_t kBlock = 4096;
 
     /// The nth operation of this kind from now on (1 is the next) fails with this SQLite code; so
     /// do all after it if `for_good`.
@@ -54,6 +56,8 @@ public:
     struct Image {
         std::string durable;
         std::vector<Write> pending;
+        /// However much is written at once: what lies in different blocks goes its own ways.
+        void write(std::size_t offset, std::string_view bytes);
     };
     Image& open(const std::string& path);
     /// The code to fail with, or 0.

@@ -1,12 +1,12 @@
 #include "delivery/transaction.h"
 
-#include <algorithm>
 #include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "core/ascii.h"
+#include "delivery/addressees.h"
 #include "delivery/outgoing_content.h"
 #include "smtp/commands.h"
 
@@ -20,38 +20,22 @@ constexpr unsigned kChunksAhead = 4;
 // A connection that answered so lately is still there, as far as anybody can know.
 constexpr auto kTrustedFor = std::chrono::seconds(1);
 
-struct Addressee {
-    explicit Addressee(const queue::QueuedRecipient& who) : queued(&who) {}
-
-    const queue::QueuedRecipient* queued;
-    bool accepted = false;
-    bool done = false;  // Settled or left over.
-};
-
-mail::Disposition sent(const smtp::Reply& reply, const Peer& peer) {
-    mail::Disposition disposition;
-    disposition.kind = mail::Disposition::Kind::Sent;
-    disposition.status = reply.status_or_generic();
-    disposition.text = smtp::log_text(reply);
-    disposition.remote_mta = peer.host;
-    disposition.diagnostic = disposition.text;
-    return disposition;
-}
-
-bool needs_smtputf8(const queue::Lease& lease, const std::vector<Addressee>& addressees) {
+bool needs_smtputf8(const queue::Lease& lease, const Addressees& addressees) {
     const auto is_plain = [](const mail::Address& address) {
         return is_ascii(address.local_part) && is_ascii(address.domain);
     };
-    return lease.envelope.smtputf8 || !is_plain(lease.envelope.reverse_path) ||
-           std::any_of(addressees.begin(), addressees.end(), [&](const Addressee& addressee) {
-               return !is_plain(addressee.queued->recipient.address);
-           });
+    bool all_plain = is_plain(lease.envelope.reverse_path);
+    for (std::size_t i = 0; i < addressees.size(); ++i) {
+        all_plain = all_plain && is_plain(addressees[i].address);
+    }
+    return lease.envelope.smtputf8 || !all_plain;
 }
 
 // The dialogue of one transaction. Lives in the frame of transact().
 class Dialogue {
 public:
-    Dialogue(Session& session, const queue::Lease& lease, ContentSource& content,
+    Dialogue(Session& session, const queue::Lease& lease,
+             const std::vector<std::uint32_t>& recipients, ContentSource& content,
              const TransactionOptions& options, const Clock& clock, const Log& log,
              TransactionMarks& marks)
         : session_(session),
@@ -61,11 +45,15 @@ public:
           clock_(clock),
           log_(log),
           marks_(marks),
-          offers_(session.capabilities) {}
+          offers_(session.capabilities),
+          addressees_(lease, recipients, session.peer, options.known_answers.get()) {}
 
-    net::Awaitable<Outcomes> run(const std::vector<std::uint32_t>& ordinals);
+    net::Awaitable<Outcomes> run();
 
 private:
+    // What will be said. False if there is nobody to say it for; everything is settled then.
+    bool prepare();
+
     // The phases. Each returns false when the dialogue cannot go on; everything is settled then.
     net::Awaitable<bool> say_in_one_flight();
     net::Awaitable<bool> say_one_by_one();
@@ -85,14 +73,9 @@ private:
                               std::chrono::seconds timeout);
     net::Awaitable<std::optional<smtp::Reply>> hear(Stage, std::chrono::seconds timeout);
 
-    void judge_mail(const smtp::Reply&);
-    void judge_recipient(Addressee&, const smtp::Reply&);
-    void judge_accepted(Stage, const smtp::Reply&);
-    void settle(Addressee&, mail::Disposition);
-    void settle_rest(const Verdict&, bool accepted_only = false);
-    void note(const Verdict&);
+    void heard_of_mail(const smtp::Reply&);
     void lose(Stage, const Error&);
-    bool any_accepted() const;
+    bool is_over() const { return broken_ || addressees_.ends_session(); }
     MonotonicTime after(std::chrono::seconds timeout) const { return clock_.monotonic() + timeout; }
 
     Session& session_;
@@ -104,39 +87,51 @@ private:
     TransactionMarks& marks_;
     const smtp::Capabilities& offers_;
 
-    std::vector<Addressee> addressees_;
+    Addressees addressees_;
     std::string mail_command_;
     std::vector<std::string> rcpt_commands_;  // In the order of addressees_.
-    Outcomes outcomes_;
     unsigned heard_ = 0;
     bool was_idle_ = false;
-    bool broken_ = false;         // The session cannot be used any more.
+    bool broken_ = false;         // Nothing more can be said.
+    bool stale_ = false;          // As in Outcomes.
+    bool damaged_ = false;        // As in Outcomes.
     bool mail_accepted_ = false;  // A transaction is open at the server.
 
     bool downgrade_ = false;
     std::optional<OutgoingContent> outgoing_;
 };
 
-net::Awaitable<Outcomes> Dialogue::run(const std::vector<std::uint32_t>& ordinals) {
-    for (const queue::QueuedRecipient& recipient : lease_.recipients) {
-        if (std::find(ordinals.begin(), ordinals.end(), recipient.ordinal) != ordinals.end()) {
-            addressees_.emplace_back(recipient);
-        }
-    }
+net::Awaitable<Outcomes> Dialogue::run() {
     ++session_.uses;
     was_idle_ = session_.uses > 1 && clock_.monotonic() - session_.last_heard >= kTrustedFor;
-    outcomes_.reusable = true;
-    outcomes_.trouble.reach = Reach::Recipient;
+    if (prepare()) {
+        if (offers_.pipelining) {
+            co_await say_in_one_flight();
+        } else {
+            co_await say_one_by_one();
+        }
+    }
+    if (is_over()) session_.channel->close();
+    Outcomes outcomes;
+    outcomes.settled = addressees_.take_settled();
+    outcomes.left_over = addressees_.take_left_over();
+    outcomes.trouble = addressees_.trouble();
+    outcomes.damaged = damaged_;
+    outcomes.reusable = session_.channel->is_open();
+    outcomes.stale = stale_;
+    co_return outcomes;
+}
+
+bool Dialogue::prepare() {
     if (offers_.size_max && *offers_.size_max > 0 && lease_.size > *offers_.size_max) {
-        settle_rest(too_big(lease_.size, *offers_.size_max, session_.peer));
-        co_return std::move(outcomes_);
+        addressees_.settle_rest(too_big(lease_.size, *offers_.size_max, session_.peer));
+        return false;
     }
     const bool utf8 = needs_smtputf8(lease_, addressees_);
     if (utf8 && !offers_.smtputf8) {
-        settle_rest(smtputf8_missing(session_.peer));
-        co_return std::move(outcomes_);
+        addressees_.settle_rest(smtputf8_missing(session_.peer));
+        return false;
     }
-
     downgrade_ =
         message::needs_downgrade(lease_.has_8bit, lease_.envelope.body == mail::BodyType::SevenBit,
                                  offers_.eight_bit_mime, options_.disable_mime_output_conversion);
@@ -146,28 +141,20 @@ net::Awaitable<Outcomes> Dialogue::run(const std::vector<std::uint32_t>& ordinal
     parameters.auth_null = options_.send_dummy_mail_auth;
     auto mail = smtp::mail_command(lease_.envelope, offers_, parameters);
     if (!mail) {
-        settle_rest(local_trouble(mail.error().message));
-        co_return std::move(outcomes_);
+        addressees_.settle_rest(local_trouble(mail.error().message));
+        return false;
     }
     mail_command_ = *std::move(mail);
-    for (Addressee& addressee : addressees_) {
-        auto rcpt = smtp::rcpt_command(addressee.queued->recipient, offers_);
-        if (!rcpt) settle(addressee, local_trouble(rcpt.error().message).disposition);
-        rcpt_commands_.push_back(rcpt ? *std::move(rcpt) : std::string{});
-    }
-    std::erase(rcpt_commands_, std::string{});
-    std::erase_if(addressees_, [](const Addressee& addressee) { return addressee.done; });
-
-    if (!addressees_.empty()) {
-        if (offers_.pipelining) {
-            co_await say_in_one_flight();
+    for (std::size_t i = 0; i < addressees_.size(); ++i) {
+        auto rcpt = smtp::rcpt_command(addressees_[i], offers_);
+        if (rcpt) {
+            rcpt_commands_.push_back(*std::move(rcpt));
         } else {
-            co_await say_one_by_one();
+            addressees_.cannot_be_said(i, local_trouble(rcpt.error().message).disposition);
         }
     }
-    if (broken_) session_.channel->close();
-    outcomes_.reusable = !broken_ && session_.channel->is_open();
-    co_return std::move(outcomes_);
+    addressees_.leave_out_settled();
+    return !addressees_.empty();
 }
 
 net::Awaitable<bool> Dialogue::say_in_one_flight() {
@@ -204,7 +191,7 @@ net::Awaitable<bool> Dialogue::say_envelope_first() {
     const auto replies = static_cast<unsigned>(addressees_.size()) + 1;
     if (!co_await send(flight, replies, Stage::Mail, options_.timeouts.mail)) co_return false;
     if (!co_await hear_envelope()) co_return false;
-    if (!any_accepted()) {
+    if (!addressees_.any_accepted()) {
         co_await abandon();
         co_return true;
     }
@@ -216,13 +203,13 @@ net::Awaitable<bool> Dialogue::say_envelope_first() {
 net::Awaitable<bool> Dialogue::hear_envelope() {
     const auto mail = co_await hear(Stage::Mail, options_.timeouts.mail);
     if (!mail) co_return false;
-    judge_mail(*mail);
-    for (std::size_t i = 0; i < addressees_.size() && !broken_; ++i) {
+    heard_of_mail(*mail);
+    for (std::size_t i = 0; i < addressees_.size() && !is_over(); ++i) {
         const auto reply = co_await hear(Stage::Rcpt, options_.timeouts.rcpt);
         if (!reply) co_return false;
-        judge_recipient(addressees_[i], *reply);
+        addressees_.heard_of(i, *reply);
     }
-    co_return !broken_;
+    co_return !is_over();
 }
 
 net::Awaitable<bool> Dialogue::say_one_by_one() {
@@ -230,16 +217,16 @@ net::Awaitable<bool> Dialogue::say_one_by_one() {
     if (!co_await send(mail_command_, 1, Stage::Mail, options_.timeouts.mail)) co_return false;
     const auto mail = co_await hear(Stage::Mail, options_.timeouts.mail);
     if (!mail) co_return false;
-    judge_mail(*mail);
-    if (!mail_accepted_ || broken_) co_return false;
+    heard_of_mail(*mail);
+    if (!mail_accepted_ || is_over()) co_return false;
 
     for (std::size_t i = 0; i < addressees_.size(); ++i) {
         const std::string& command = rcpt_commands_[i];
         if (!co_await send(command, 1, Stage::Rcpt, options_.timeouts.rcpt)) co_return false;
         const auto reply = co_await hear(Stage::Rcpt, options_.timeouts.rcpt);
         if (!reply) co_return false;
-        judge_recipient(addressees_[i], *reply);
-        if (broken_) co_return false;
+        addressees_.heard_of(i, *reply);
+        if (is_over()) co_return false;
     }
     co_await finish_data(false);
     co_return true;
@@ -248,22 +235,22 @@ net::Awaitable<bool> Dialogue::say_one_by_one() {
 // From the reply to DATA on; says DATA first if it has not been said with the envelope.
 net::Awaitable<void> Dialogue::finish_data(bool asked) {
     if (!asked) {
-        if (!any_accepted()) co_return co_await abandon();
+        if (!addressees_.any_accepted()) co_return co_await abandon();
         if (!co_await send(smtp::kDataCommand, 1, Stage::Data, options_.timeouts.data_init)) {
             co_return;
         }
     }
     const auto go = co_await hear(Stage::Data, options_.timeouts.data_init);
     if (!go) co_return;
-    if (go->code == 354 && any_accepted()) co_return co_await send_content();
+    if (go->code == 354 && addressees_.any_accepted()) co_return co_await send_content();
     if (go->code == 354) {
         // Nobody is left, yet it wants content: a lone dot ends it without a message.
         if (!co_await send(".\r\n", 1, Stage::EndOfData, options_.timeouts.data_done)) co_return;
         co_await hear(Stage::EndOfData, options_.timeouts.data_done);
         co_return;
     }
-    if (any_accepted()) judge_accepted(Stage::Data, *go);
-    if (!broken_) co_await abandon();
+    if (addressees_.any_accepted()) addressees_.heard_of_accepted(Stage::Data, *go);
+    if (!is_over()) co_await abandon();
 }
 
 net::Awaitable<void> Dialogue::send_content() {
@@ -277,14 +264,14 @@ net::Awaitable<void> Dialogue::send_content() {
         }
     } while (!outgoing_->is_complete());
     const auto reply = co_await hear(Stage::EndOfData, options_.timeouts.data_done);
-    if (reply) judge_accepted(Stage::EndOfData, *reply);
+    if (reply) addressees_.heard_of_accepted(Stage::EndOfData, *reply);
 }
 
 // The first chunk has gone out with the envelope.
 net::Awaitable<void> Dialogue::finish_chunks() {
     unsigned ahead = 1;
     while (ahead > 0) {
-        if (!outgoing_->is_complete() && any_accepted() && ahead < kChunksAhead &&
+        if (!outgoing_->is_complete() && addressees_.any_accepted() && ahead < kChunksAhead &&
             heard_ > addressees_.size() + 1) {
             if (!co_await send_chunk()) co_return;
             ++ahead;
@@ -296,12 +283,12 @@ net::Awaitable<void> Dialogue::finish_chunks() {
         const auto reply = co_await hear(stage, timeout);
         if (!reply) co_return;
         --ahead;
-        if (!any_accepted()) co_return co_await abandon();
+        if (!addressees_.any_accepted()) co_return co_await abandon();
         if (last || !reply->is_positive()) {
-            judge_accepted(stage, *reply);
+            addressees_.heard_of_accepted(stage, *reply);
             // Replies to further chunks are still to come; not worth waiting for.
             if (ahead > 0) broken_ = true;
-            if (!broken_ && !reply->is_positive()) co_await abandon();
+            if (!is_over() && !reply->is_positive()) co_await abandon();
             co_return;
         }
         if (!outgoing_->is_complete() && ahead == 0 && heard_ == addressees_.size() + 2) {
@@ -314,7 +301,7 @@ net::Awaitable<void> Dialogue::finish_chunks() {
 
 // Leaves the server without an open transaction, so that the session can be used again.
 net::Awaitable<void> Dialogue::abandon() {
-    if (!mail_accepted_ || broken_) co_return;
+    if (!mail_accepted_ || is_over()) co_return;
     auto sent =
         co_await session_.channel->send(smtp::kRsetCommand, 1, after(options_.timeouts.rset));
     if (sent) {
@@ -339,8 +326,8 @@ net::Awaitable<bool> Dialogue::read_next() {
         log_.error(fmt::format("{}: {}", lease_.id.str(), trouble));
         // Without the end of data the server has nothing. If content has begun, only closing the
         // connection ends it.
-        settle_rest(local_trouble("queue file read error: " + trouble));
-        outcomes_.damaged = prepared.error().code == ErrorCode::Corrupt;
+        addressees_.settle_rest(local_trouble("queue file read error: " + trouble));
+        damaged_ = prepared.error().code == ErrorCode::Corrupt;
         if (mail_accepted_) broken_ = true;
         co_return false;
     }
@@ -381,67 +368,9 @@ net::Awaitable<std::optional<smtp::Reply>> Dialogue::hear(Stage stage,
     co_return *std::move(reply);
 }
 
-void Dialogue::judge_mail(const smtp::Reply& reply) {
+void Dialogue::heard_of_mail(const smtp::Reply& reply) {
     mail_accepted_ = reply.is_positive();
-    if (mail_accepted_) return;
-    const Verdict verdict =
-        classify(Stage::Mail, reply, session_.peer, options_.known_answers.get());
-    settle_rest(verdict);
-}
-
-void Dialogue::judge_recipient(Addressee& addressee, const smtp::Reply& reply) {
-    if (addressee.done) return;  // MAIL was refused: this answer says nothing new.
-    if (reply.is_positive()) {
-        addressee.accepted = true;
-        return;
-    }
-    // With nobody accepted "too many" cannot be true, and asking again would never end.
-    if (is_transaction_full(reply) && any_accepted()) {
-        addressee.done = true;
-        outcomes_.left_over.push_back(addressee.queued->ordinal);
-        return;
-    }
-    const Verdict verdict =
-        classify(Stage::Rcpt, reply, session_.peer, options_.known_answers.get());
-    note(verdict);
-    settle(addressee, verdict.disposition);
-    if (reply.code == 421 || verdict.reach == Reach::Session) settle_rest(verdict);
-}
-
-void Dialogue::judge_accepted(Stage stage, const smtp::Reply& reply) {
-    const bool is_final = stage == Stage::EndOfData;
-    if (is_final && reply.is_positive()) {
-        for (Addressee& addressee : addressees_) {
-            if (addressee.accepted && !addressee.done)
-                settle(addressee, sent(reply, session_.peer));
-        }
-        return;
-    }
-    settle_rest(classify(stage, reply, session_.peer, options_.known_answers.get()), true);
-}
-
-void Dialogue::settle(Addressee& addressee, mail::Disposition disposition) {
-    addressee.done = true;
-    queue::Outcome outcome;
-    outcome.ordinal = addressee.queued->ordinal;
-    outcome.disposition = std::move(disposition);
-    outcomes_.settled.push_back(std::move(outcome));
-}
-
-void Dialogue::settle_rest(const Verdict& verdict, bool accepted_only) {
-    note(verdict);
-    for (Addressee& addressee : addressees_) {
-        if (addressee.done || (accepted_only && !addressee.accepted)) continue;
-        settle(addressee, verdict.disposition);
-    }
-}
-
-void Dialogue::note(const Verdict& verdict) {
-    const bool closing = verdict.disposition.diagnostic.starts_with("421");
-    if (verdict.reach == Reach::Session || verdict.reach == Reach::Destination || closing) {
-        broken_ = true;
-    }
-    if (verdict.reach > outcomes_.trouble.reach) outcomes_.trouble = verdict;
+    if (!mail_accepted_) addressees_.refused(Stage::Mail, reply);
 }
 
 // The connection is gone. If it had been used before and never said a word since, that happened
@@ -451,18 +380,12 @@ void Dialogue::lose(Stage stage, const Error& error) {
     broken_ = true;
     const bool unheard = heard_ == 0 && session_.uses > 1 && !marks_.committing;
     if (unheard && error.code == ErrorCode::Connection) {
-        outcomes_.stale = true;
+        stale_ = true;
         return;
     }
     // Once the end of data is out, the message may have arrived, whatever we were waiting for.
     if (marks_.committing) stage = Stage::EndOfData;
-    settle_rest(classify(stage, error, session_.peer));
-}
-
-bool Dialogue::any_accepted() const {
-    return std::any_of(addressees_.begin(), addressees_.end(), [](const Addressee& addressee) {
-        return addressee.accepted && !addressee.done;
-    });
+    addressees_.settle_rest(classify(stage, error, session_.peer));
 }
 
 }  // namespace
@@ -471,8 +394,8 @@ net::Awaitable<Outcomes> transact(Session& session, const queue::Lease& lease,
                                   const std::vector<std::uint32_t>& recipients,
                                   ContentSource& content, const TransactionOptions& options,
                                   const Clock& clock, const Log& log, TransactionMarks& marks) {
-    Dialogue dialogue(session, lease, content, options, clock, log, marks);
-    auto outcomes = co_await dialogue.run(recipients);
+    Dialogue dialogue(session, lease, recipients, content, options, clock, log, marks);
+    auto outcomes = co_await dialogue.run();
     session.last_heard = clock.monotonic();
     marks.committing = false;
     co_return outcomes;

@@ -157,7 +157,7 @@ std::vector<Worker*> Master::workers() const {
 void Master::wait_for_events() {
     std::vector<pollfd> waits{{signals_.get(), POLLIN, 0}};
     if (can_offer_drops()) waits.push_back({drops_->watch(), POLLIN, 0});
-    if (tables_) waits.push_back({tables_->watch(), POLLIN, 0});
+    if (can_heed_tables()) waits.push_back({tables_->watch(), POLLIN, 0});
     for (const Worker* worker : workers()) {
         if (worker->link) waits.push_back({worker->link.get(), POLLIN, 0});
     }
@@ -182,7 +182,7 @@ std::optional<MonotonicTime> Master::next_wake() const {
     consider(kill_at_);
     consider(alerts_.wake_at());
     if (state_ == State::Running) consider(ask_at_);
-    if (state_ == State::Running && tables_) consider(tables_->wake_at());
+    if (can_heed_tables()) consider(tables_->wake_at());
     if (can_offer_drops()) {
         if (const auto drop = drops_->wake_at(); drop && *drop > now()) consider(drop);
     }

@@ -107,6 +107,7 @@ private:
     void restart_what_is_due();
     void reload();
     void watch_tables();
+    bool can_heed_tables() const;
     void heed_tables();
     void begin_generation();
     void await_idleness();

@@ -154,11 +154,16 @@ void Master::watch_tables() {
     }
 }
 
+/// A change that comes before a start is over is kept: some worker may have read what was before.
+bool Master::can_heed_tables() const {
+    return state_ == State::Running && tables_;
+}
+
 /// The workers have read their tables; new ones read what is there now.
 void Master::heed_tables() {
-    if (!tables_) return;
+    if (!can_heed_tables()) return;
     const auto table = tables_->changed(now());
-    if (!table || state_ != State::Running) return;
+    if (!table) return;
     log_.info(fmt::format("table {}(0,lock|fold_fix) has changed -- restarting", *table));
     begin_generation();
 }

@@ -211,7 +211,7 @@ public:
         }
         (void)co_await flush();
         host_.note(number_, "-", "closed");
-        stream_->close();
+        if (stream_) stream_->close();  // A handshake that fails ends it.
     }
 
 private:

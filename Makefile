@@ -27,7 +27,7 @@ demo: build
 check: dependencies
 	@tests/run
 
-## sanitize: every unit test under the address and undefined-behaviour sanitizers
+## sanitize: units, corpora and programs under the address and undefined-behaviour sanitizers
 sanitize: dependencies
 	@tests/run sanitize
 
@@ -54,7 +54,7 @@ instructions: build
 	@bench/instructions
 
 ## coverage: lines that units and corpora run, by module; fails below 90 % where it matters
-## tsan: the modules with threads under the thread sanitizer;  valgrind: units under memcheck
+## tsan: units and programs under the thread sanitizer;  valgrind: units under memcheck
 coverage tsan: dependencies
 	@tests/run $@
 valgrind:

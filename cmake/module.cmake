@@ -34,7 +34,7 @@ function(postrider_module name)
             ${target} ${arg_USES} GTest::gmock GTest::gtest_main)
         # What is tested is compiled as it will run; the tests themselves only have to compile fast.
         target_compile_options(${name}_test PRIVATE -O0 -U_FORTIFY_SOURCE)
-        gtest_discover_tests(${name}_test TEST_PREFIX ${name}. PROPERTIES LABELS unit TIMEOUT 120
-            DISCOVERY_TIMEOUT 60)
+        gtest_discover_tests(${name}_test TEST_PREFIX ${name}. PROPERTIES LABELS unit
+            TIMEOUT ${POSTRIDER_PATIENCE} DISCOVERY_TIMEOUT 60)
     endif()
 endfunction()

@@ -13,6 +13,12 @@ set(POSTRIDER_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined or th
 option(POSTRIDER_COVERAGE "Instrument for line coverage" OFF)
 option(POSTRIDER_FUZZ "Link the fuzz targets with clang's libFuzzer" OFF)
 
+# Seconds for one test. With the thread sanitizer it may take ten times as long.
+set(POSTRIDER_PATIENCE 120)
+if(POSTRIDER_SANITIZE STREQUAL "thread")
+    set(POSTRIDER_PATIENCE 900)
+endif()
+
 find_program(CCACHE ccache)
 if(CCACHE)
     set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})

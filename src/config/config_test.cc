@@ -287,8 +287,7 @@ TEST(Config, RefusesWhatItWouldBeLessSecureWithout) {
           "smtpd_client_restrictions = permit_mynetworks, reject",
           "smtpd_sender_restrictions = reject_unknown_sender_domain",
           "smtpd_recipient_restrictions = permit_mynetworks, reject_rbl_client x.example",
-          "local_login_sender_maps = hash:/x", "smtpd_milters = inet:localhost:8891",
-          "content_filter = smtp:[127.0.0.1]:10024"})
+          "smtpd_milters = inet:localhost:8891", "content_filter = smtp:[127.0.0.1]:10024"})
         EXPECT_THAT(
             problem(std::string(setting) + "\n"),
             AllOf(HasSubstr("main.cf, line 1: "), HasSubstr(setting), HasSubstr("less secure")));
@@ -298,8 +297,7 @@ TEST(Config, AcceptsRestrictionsThatDoNotRestrict) {
     for (const auto* setting :
          {"smtpd_client_restrictions =", "smtpd_client_restrictions = permit_mynetworks, permit",
           "smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination",
-          "smtpd_sasl_auth_enable = no", "smtpd_tls_security_level = none",
-          "local_login_sender_maps = static:*"})
+          "smtpd_sasl_auth_enable = no", "smtpd_tls_security_level = none"})
         EXPECT_EQ(problem(std::string(setting) + "\n"), "") << setting;
 }
 

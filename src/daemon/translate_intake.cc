@@ -5,6 +5,7 @@
 
 #include "daemon/accounts.h"
 #include "daemon/translate.h"
+#include "intake/login_senders.h"
 #include "message/rewrite.h"
 #include "table/address_keys.h"
 
@@ -34,6 +35,21 @@ std::function<intake::RecipientClass(const mail::Address&)> recipient_classes(
         const auto found = users->find(user);
         if (!found) return RecipientClass::LookupFailed;
         return *found ? RecipientClass::Local : RecipientClass::UnknownLocal;
+    };
+}
+
+/// Nothing where everybody may use any sender.
+std::function<Result<bool>(std::int64_t, const mail::Address&)> login_senders(
+    const config::Config& config, const Log& log) {
+    constexpr std::string_view maps = "local_login_sender_maps";
+    if (config.text(maps) == "static:*") return {};
+    auto senders = std::make_shared<intake::LoginSenders>(
+        open_tables(config, maps, log),
+        config.text("empty_address_local_login_sender_maps_lookup_key"),
+        config.text("recipient_delimiter"));
+    return [senders, accounts = Accounts::load()](std::int64_t uid, const mail::Address& sender) {
+        const auto login = accounts(uid);
+        return senders->allow(login ? login->name : "uid:" + std::to_string(uid), sender);
     };
 }
 
@@ -86,6 +102,7 @@ intake::DialogueOptions dialogue_options(const config::Config& config,
     options.smtpd_reject_unlisted_recipient = config.boolean("smtpd_reject_unlisted_recipient");
     options.path.strict = config.boolean("strict_rfc821_envelopes");
     options.classify_recipient = recipient_classes(config, rewrite, log);
+    options.may_send_as = login_senders(config, log);
     return options;
 }
 

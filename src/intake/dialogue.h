@@ -51,6 +51,9 @@ struct DialogueOptions {
 
     /// Asked once for each RCPT. Without it everybody is Remote.
     std::function<RecipientClass(const mail::Address&)> classify_recipient;
+    /// local_login_sender_maps, asked for whom the kernel vouches for, with the sender as given. An
+    /// error means that nobody can say now. Empty: any sender.
+    std::function<Result<bool>(std::int64_t uid, const mail::Address& sender)> may_send_as;
 };
 
 /// One session's state. It says what to answer and what to do next; the driver does it.
@@ -149,6 +152,7 @@ private:
     Turn skip(const smtp::BdatCommand& chunk, smtp::Reply reply);
     Turn refuse(smtp::Verb verb, const smtp::Fault& fault, std::string_view argument);
     smtp::Reply check_rate(RateEvent event);
+    smtp::Reply check_sender(const mail::Address& sender);
     smtp::Reply check_size(std::uint64_t size, const mail::Address& reverse_path);
     smtp::Reply check_recipient(const mail::Address& address);
     void store_recipient();

@@ -37,6 +37,8 @@ Turn Dialogue::mail(std::string_view argument) {
     if (options_.strict_smtputf8 && !command.smtputf8 &&
         !is_ascii(mail::internal(command.reverse_path)))
         return turn(553, "5.6.7 Must declare SMTPUTF8 to send unicode address");
+    if (Reply refusal = check_sender(command.reverse_path); refusal.code != 0)
+        return turn(std::move(refusal));
 
     in_transaction_ = true;
     envelope_.reverse_path = std::move(command.reverse_path);
@@ -57,6 +59,19 @@ Reply Dialogue::check_rate(RateEvent event) {
                  " for service smtp");
     return Reply(450, std::string("4.7.1 Error: too ") +
                           (message ? "much mail" : "many recipients") + " from " + client_.address);
+}
+
+/// A reply without a code means yes.
+Reply Dialogue::check_sender(const mail::Address& sender) {
+    if (client_.uid < 0 || !options_.may_send_as) return {};
+    const auto allowed = options_.may_send_as(client_.uid, sender);
+    if (allowed && *allowed) return {};
+    const std::string shown = "<" + mail::external(sender) + ">: ";
+    Reply reply =
+        allowed ? Reply(553, "5.7.1 " + shown + "Sender address rejected: not authorized to use it")
+                : Reply(451, "4.3.0 " + shown + "Temporary lookup failure");
+    log_reject("MAIL", reply, &sender, nullptr);
+    return reply;
 }
 
 Reply Dialogue::check_size(std::uint64_t size, const mail::Address& reverse_path) {

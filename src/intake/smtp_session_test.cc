@@ -200,6 +200,12 @@ struct World {
             dialogue.smtpd_junk_command_limit = number;
         } else if (name == "smtpd_helo_required") {
             dialogue.smtpd_helo_required = true;
+        } else if (name == "sender") {  // The only one who a local user may send as.
+            dialogue.may_send_as = [value](std::int64_t,
+                                           const mail::Address& sender) -> Result<bool> {
+                if (value == "unknown") return Unexpected(ErrorCode::Unavailable, "away");
+                return mail::external(sender) == value;
+            };
         } else if (name == "strict_smtputf8") {
             dialogue.strict_smtputf8 = true;
         } else if (name == "discard") {

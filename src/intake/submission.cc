@@ -60,7 +60,8 @@ struct Caller {
 
 /// Who sends, or why it may not.
 std::optional<SubmissionAnswer> identify(const SubmissionRequest& request, const Log& log,
-                                         const SubmissionOptions& options, Caller& caller) {
+                                         const Services& services, const SubmissionOptions& options,
+                                         Caller& caller) {
     if (options.find_login) caller.login = options.find_login(caller.uid);
     const std::string uid = std::to_string(caller.uid);
     const std::string name = caller.login ? caller.login->name : "unknown";
@@ -78,8 +79,14 @@ std::optional<SubmissionAnswer> identify(const SubmissionRequest& request, const
         caller.sender = mail::Address(caller.login->name, {});
         caller.shown_sender = caller.login->name;
     }
-    const std::string key = caller.login ? name : "uid:" + uid;
-    if (options.may_send_as && !options.may_send_as(key, caller.sender))
+    if (!services.dialogue.may_send_as) return std::nullopt;
+    const auto allowed = services.dialogue.may_send_as(caller.uid, caller.sender);
+    if (!allowed) {
+        SubmissionAnswer answer = refusal(caller.label() + ": Temporary lookup failure");
+        answer.is_temporary = true;
+        return answer;
+    }
+    if (!*allowed)
         return refusal("not authorized to use sender='" + mail::internal(caller.sender) + "'");
     return std::nullopt;
 }
@@ -226,7 +233,8 @@ net::Awaitable<Result<SubmissionAnswer>> receive_request(InputBuffer& input,
                                                          SubmissionRequest request, Caller caller,
                                                          const Services& services,
                                                          const SubmissionOptions& options) {
-    if (auto refused = identify(request, services.log.named("sendmail"), options, caller)) {
+    if (auto refused =
+            identify(request, services.log.named("sendmail"), services, options, caller)) {
         co_return *std::move(refused);
     }
     co_return co_await receive(input, std::move(request), std::move(caller), services, options);
@@ -240,7 +248,7 @@ net::Awaitable<void> serve_stand_alone(net::Stream& stream, const InputBuffer& i
     Caller caller;
     caller.uid = uid;
     // As Postfix: with a sender that the maps do not allow there is no session at all.
-    if (auto refused = identify(request, services.log.named("pickup"), options, caller)) {
+    if (auto refused = identify(request, services.log.named("pickup"), services, options, caller)) {
         const std::string text = smtp::wire(smtp::Reply(421, "4.7.1 " + refused->text));
         const MonotonicTime deadline = services.timers.now() + services.session.smtpd_timeout;
         (void)co_await net::write(stream, text, deadline);

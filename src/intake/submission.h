@@ -27,9 +27,6 @@ struct SubmissionOptions {
     std::function<std::optional<Login>(std::int64_t uid)> find_login;
     /// authorized_submit_users, asked with the login name, or `unknown`. Empty: anyone.
     std::function<bool(std::string_view login)> may_submit;
-    /// local_login_sender_maps, asked with the login name, or `uid:N`, and the sender as given.
-    /// Empty: any sender.
-    std::function<bool(std::string_view login, const mail::Address& sender)> may_send_as;
     std::size_t recipient_limit = 10000;  ///< On the command line.
 };
 

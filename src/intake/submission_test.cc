@@ -140,6 +140,7 @@ TEST_F(Submitted, RefusalsSayWhy) {
         std::function<void(Submitted&)> arrange;
         std::int64_t uid;
         std::string text;
+        bool temporary = false;
     };
     const std::vector<Case> cases = {
         {"no recipients", [](Submitted& t) { t.request.recipients.clear(); }, 1500,
@@ -158,20 +159,29 @@ TEST_F(Submitted, RefusalsSayWhy) {
         {"not as this sender",
          [](Submitted& t) {
              t.request.sender = "boss@x.example";
-             t.options.may_send_as = [](std::string_view, const mail::Address&) { return false; };
+             t.dialogue.may_send_as = [](std::int64_t uid, const mail::Address&) {
+                 return Result<bool>(uid != 1500);
+             };
          },
          1500, "not authorized to use sender='boss@x.example'"},
+        {"nobody knows as whom",
+         [](Submitted& t) {
+             t.dialogue.may_send_as = [](std::int64_t, const mail::Address&) -> Result<bool> {
+                 return Unexpected(ErrorCode::Unavailable, "the table is away");
+             };
+         },
+         1500, "alice(1500): Temporary lookup failure", true},
         {"too big", [](Submitted& t) { t.cleanup.message_size_limit = 10; }, 1500,
          "alice(1500): message file too big"},
         {"queue away",
          [](Submitted& t) {
              t.inbox.open_error = Error{ErrorCode::Unavailable, "away"};
          },
-         1500, "alice(1500): queue file write error"},
+         1500, "alice(1500): queue file write error", true},
     };
     for (const Case& c : cases) {
         options.may_submit = nullptr;
-        options.may_send_as = nullptr;
+        dialogue.may_send_as = nullptr;
         request = SubmissionRequest();
         request.recipients = {"bob@corp.example"};
         c.arrange(*this);
@@ -179,7 +189,7 @@ TEST_F(Submitted, RefusalsSayWhy) {
         cleanup.message_size_limit = 0;
         EXPECT_EQ(answer.status, 75) << c.name;
         EXPECT_EQ(answer.text, c.text) << c.name;
-        EXPECT_EQ(answer.is_temporary, std::string_view(c.name) == "queue away");
+        EXPECT_EQ(answer.is_temporary, c.temporary) << c.name;
         EXPECT_TRUE(inbox.messages.empty()) << c.name;
         EXPECT_EQ(inbox.open_count(), 0u) << c.name;
     }

@@ -404,6 +404,38 @@ def other_users_are_known_by_their_uid():
         assert os.listdir(world.queue / "maildrop") == []
 
 
+def users_send_as_themselves_alone():
+    """Whatever way they hand it over: what fails is reported to a sender that its user may use."""
+    need_root()
+    user = pwd.getpwnam("daemon").pw_uid
+    with World("local_login_sender_maps = inline:{ {root = *} {daemon = daemon, @shop.example} {uid:4242 = <>} }\n"
+               "recipient_delimiter = +\n") as world:
+        world.start()
+        refused = "sendmail: fatal: not authorized to use sender='{}'\n"
+        for uid, sender, allowed in ((0, "anybody@any.example", True), (user, None, True),
+                                     (user, "daemon+x", True), (user, "Orders@Shop.example", True),
+                                     (user, "root", False), (user, "boss@desk.example", False), (user, "<>", False),
+                                     (4242, "<>", True), (4242, "ann@desk.example", False)):
+            arguments = ["a@b.example"] if sender is None else ["-f", sender, "a@b.example"]
+            result = run_as(world, uid, arguments)
+            expected = (0, "") if allowed else (TEMPORARY, refused.format(sender.strip("<>")))
+            assert (result.returncode, result.stderr.decode()) == expected, (uid, sender, result)
+        said = run_as(world, user, ["-bs"], b"HELO me\r\nMAIL FROM:<boss@desk.example>\r\n"
+                      b"MAIL FROM:<orders@shop.example>\r\nRCPT TO:<a@b.example>\r\nDATA\r\n\r\nhello\r\n.\r\n"
+                      b"QUIT\r\n").stdout.splitlines()
+        assert [one[:3] for one in said] == [b"220", b"250", b"553", b"250", b"250", b"354", b"250", b"221"], said
+        # While nobody is there to ask, it is taken, and looked at before it becomes a message.
+        world.stop()
+        assert run_as(world, user, ["-f", "boss@desk.example", "a@b.example"]).returncode == 0
+        assert run_as(world, user, ["-f", "late@shop.example", "a@b.example"]).returncode == 0
+        world.start()
+        assert sorted(mail.sender.split(" ")[0] for mail in world.arrived(7)) == \
+            ["", "Orders@Shop.example", "anybody@any.example", "daemon+x@desk.example", "daemon@desk.example",
+             "late@shop.example", "orders@shop.example"]
+        world.wait_log(r"warning: maildrop/\S+: not authorized to use sender='boss@desk\.example'")
+        assert len(os.listdir(world.queue / "maildrop")) == 1
+
+
 def the_stand_alone_dialogue_serves_mail_programs():
     dialogue = (b"EHLO localhost\r\nMAIL FROM:<ann@away.example> BODY=8BITMIME\r\nRCPT TO:<bob@corp.example>\r\n"
                 b"RCPT TO:<eve@corp.example>\r\nDATA\r\nSubject: by smtp\r\nBcc: eve@corp.example\r\n\r\n"
@@ -538,9 +570,10 @@ def new_aliases_are_compiled():
 
 
 if __name__ == "__main__":
-    main(bcc_in_any_form_has_its_mail_and_nobody_sees_it, every_way_to_call_works_with_the_daemon, every_way_to_call_works_without_the_daemon,
-         refusals_name_their_reason, odd_options_are_ignored_with_a_warning,
-         what_callers_leave_behind_does_no_harm, an_aborted_submission_leaves_nothing,
-         big_messages_pass_in_pieces, too_big_a_message_is_refused, other_users_are_known_by_their_uid,
+    main(bcc_in_any_form_has_its_mail_and_nobody_sees_it, every_way_to_call_works_with_the_daemon,
+         every_way_to_call_works_without_the_daemon, refusals_name_their_reason,
+         odd_options_are_ignored_with_a_warning, what_callers_leave_behind_does_no_harm,
+         an_aborted_submission_leaves_nothing, big_messages_pass_in_pieces, too_big_a_message_is_refused,
+         other_users_are_known_by_their_uid, users_send_as_themselves_alone,
          the_stand_alone_dialogue_serves_mail_programs, the_queue_is_listed_as_postfix_lists_it,
          new_aliases_are_compiled)

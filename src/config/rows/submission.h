@@ -12,9 +12,10 @@ inline constexpr Parameter kSubmissionRows[] = {
      "Who may list all of the queue. Unset: root sees all, everyone else their own mail."},
     {"authorized_flush_users", List, Served, "static:anyone",
      "Login names that may flush the queue; root always may."},
-    {"local_login_sender_maps", Tables, Refused, "static:*",
-     "Envelope senders that each login name may use; * allows any."},
-    {"empty_address_local_login_sender_maps_lookup_key", Text, Ignored, "<>",
+    {"local_login_sender_maps", Tables, Served, "static:*",
+     "Envelope senders that each login name, or uid:N, may use with sendmail: addresses, @domain, "
+     "<>, or * for any."},
+    {"empty_address_local_login_sender_maps_lookup_key", Text, Served, "<>",
      "How local_login_sender_maps writes the null sender."},
     {"sendmail_fix_line_endings",
      Choice,

@@ -11,13 +11,15 @@
 namespace postrider::queue {
 namespace {
 
-/// An open log, where SQLite wants it. The file of the layer below stands right behind it.
-struct alignas(16) LogFile {
+/// An open log, where SQLite wants it, which is at a multiple of eight. The file of the layer below
+/// stands right behind it.
+struct LogFile {
     sqlite3_file base;
     char* waiting;  ///< Null while nothing waits.
     int size;
     sqlite3_int64 offset;  ///< In the file, of the first byte that waits.
 };
+static_assert(sizeof(LogFile) % 8 == 0 && alignof(LogFile) <= 8);
 
 LogFile& log(sqlite3_file* file) {
     return *reinterpret_cast<LogFile*>(file);

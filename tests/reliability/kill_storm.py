@@ -28,10 +28,10 @@ def nothing_accepted_is_lost():
         world.start()
         ledger = Ledger(world, seed % 1000000)
         killed = {"daemon": 0, "courier": 0, "intake": 0}
+        victims = dice.sample(("daemon", "courier", "courier", "intake") * (KILLS // 4 + 1), KILLS)
         with Load(ledger, smtp=3, sendmail=2, pause=0.01):
-            for number in range(KILLS):
+            for number, victim in enumerate(victims):
                 time.sleep(dice.random() * 0.9)
-                victim = dice.choice(("daemon", "courier", "courier", "intake"))
                 pid = workers(world).get(victim)
                 # The master starts a worker at once, then after growing delays.
                 if pid is None:

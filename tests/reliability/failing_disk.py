@@ -15,8 +15,6 @@ from faults import LONG, QUICK, SHORT, FaultyWorld, processor_time, settled_soon
 from ledger import Ledger, Load, Smtp
 from mailbench import check_measure, main, wait_until
 
-#: The disk of a test has the fault in one call of each this many.
-STEP = 1 if LONG else 5
 
 
 def submit(ledger, letter, timeout=20):
@@ -84,8 +82,9 @@ def one_sync_fails():
 
 
 def one_write_fails_or_comes_back_short():
+    # A dozen a cycle: what a transaction adds to the log is one write, or a few.
     for error in (errno.ENOSPC, errno.EDQUOT, errno.EIO, SHORT) if LONG else (errno.ENOSPC, SHORT):
-        fails_once("write", error, range(0, 60, STEP * (1 if LONG else 4)))
+        fails_once("write", error, [n % 13 for n in range(60 if LONG else 15)])
 
 
 def no_sync_works_any_more():

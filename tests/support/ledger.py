@@ -215,7 +215,8 @@ class Smtp:
                 return int(text[:3]), text
 
     def send(self, letter, by_data=False):
-        """The reply that counts: to the end of data, or of what was refused before it."""
+        """The reply that counts: to the end of data, or of what was refused before it. When only some
+        recipients were refused, for want of room at that moment, the letter is the others'."""
         head = [f"MAIL FROM:<{SENDER}>", *(f"RCPT TO:<{r}>" for r in letter.recipients)]
         if by_data:
             return self.send_by_data(head, letter)
@@ -223,9 +224,10 @@ class Smtp:
                             f"BDAT {len(letter.content)} LAST\r\n".encode() + letter.content)
         replies = [self.reply() for _ in range(len(head) + 1)]
         refused = [reply for reply in replies if reply[0] >= 400]
-        if refused:
+        if replies[-1][0] >= 400:
             self.reset()
             return refused[0]
+        letter.recipients = [r for r, reply in zip(letter.recipients, replies[1:]) if reply[0] < 400]
         return replies[-1]
 
     def send_by_data(self, head, letter):

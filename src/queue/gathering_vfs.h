@@ -25,8 +25,8 @@ public:
     GatheringVfs(const GatheringVfs&) = delete;
     GatheringVfs& operator=(const GatheringVfs&) = delete;
 
-    /// To be given to sqlite3_open_v2(). Null if there is no layer below.
-    const char* name() const { return vfs_ ? name_.c_str() : nullptr; }
+    /// To be given to sqlite3_open_v2(), which does not know it if there is no layer below.
+    const char* name() const { return name_.c_str(); }
 
 private:
     std::string name_;

@@ -118,8 +118,15 @@ TEST_F(GatheredWrites, OfACommitAreLostWhenSyncsLie) {
     EXPECT_EQ(rows(), 0);
 }
 
-TEST(GatheringVfs, IsNoneOverNone) {
-    EXPECT_EQ(GatheringVfs("no such layer").name(), nullptr);
+TEST(GatheringVfs, OverNoneOpensNothing) {
+    testing::TemporaryFolder folder;
+    Database::Options options;
+    options.path = (folder.path() / "test.db").string();
+    options.vfs = "no such layer";
+    const auto opened = Database::open(options);
+    ASSERT_FALSE(opened);
+    EXPECT_NE(opened.error().message.find("no such vfs"), std::string::npos)
+        << opened.error().message;
 }
 
 }  // namespace

@@ -151,9 +151,12 @@ void SqliteSpool::ask_witness() {
     witness_.emplace(std::move(*opened));
     const auto said = witness_->said();
     if (!said || *said <= serial_ || !log_) return;
-    log_->error("queue.db: older than it was, or its log has lost its end: transaction " +
+    log_->error(database_file(options_.directory).string() +
+                ": older than it was, or its log has lost its end: transaction " +
                 std::to_string(*said) + " was on the disk, and the last that is there is " +
-                std::to_string(serial_) + "; mail that it held is lost, or will be sent again");
+                std::to_string(serial_) +
+                "; mail that it held is lost, or will be sent again. After a backup was put back "
+                "that is to be expected; otherwise examine the disk and its file system");
 }
 
 /// All up to now is durable. What was said last stays true if this cannot be written.

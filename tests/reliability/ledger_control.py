@@ -55,6 +55,9 @@ def what_is_sent_twice_refused_or_damaged_is_found():
         finds(ledger, "came again")
         (world.store / "00000002.eml").unlink()
         ledger.settle()
+        letter.turned_away = letter.recipients
+        finds(ledger, "refused and delivered")
+        letter.turned_away = []
         ledger.accepted.remove(letter.name)
         ledger.refused.add(letter.name)
         finds(ledger, "refused and delivered")

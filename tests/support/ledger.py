@@ -39,6 +39,7 @@ class Letter:
         self.content = (f"From: {SENDER}\nTo: {', '.join(self.recipients)}\nSubject: {name}\n"
                         f"Message-ID: <{name}@ledger.example>\nDate: Mon, 01 Jan 2024 00:00:00 +0000\n"
                         f"\n{text}").replace("\n", "\r\n").encode()
+        self.turned_away = []  # Recipients that were refused where the others were not.
         self.begun = self.ended = None
         self.by = ""
 
@@ -145,8 +146,9 @@ class Ledger:
         assert not missing, f"{self}: {len(missing)} recipients lost: {missing[:10]}; in maildrop: {left[:10]}"
         assert not trouble, f"{self}: {trouble}; still queued: {sorted(listed)[:10]}"
         assert not book.damaged, f"{self}: {len(book.damaged)} damaged: {book.damaged[:5]}"
-        for name in self.refused:
-            back = [r for r in self.letters[name].recipients if r in book.copies or r in book.reported]
+        for name, letter in self.letters.items():
+            refused = letter.turned_away + (letter.recipients if name in self.refused else [])
+            back = [r for r in refused if r in book.copies or r in book.reported]
             assert not back, f"{self}: refused and delivered: {back}"
         self.check_copies(book)
         self.figures = {
@@ -227,7 +229,8 @@ class Smtp:
         if replies[-1][0] >= 400:
             self.reset()
             return refused[0]
-        letter.recipients = [r for r, reply in zip(letter.recipients, replies[1:]) if reply[0] < 400]
+        letter.turned_away = [r for r, reply in zip(letter.recipients, replies[1:]) if reply[0] >= 400]
+        letter.recipients = [r for r in letter.recipients if r not in letter.turned_away]
         return replies[-1]
 
     def send_by_data(self, head, letter):

@@ -56,6 +56,9 @@ public:
     struct Options {
         std::string path;
         std::string vfs;  ///< Empty for the default one.
+        /// Nobody else may open the database, not even to read. What is shared with readers lies in
+        /// a mapped file, and a page of that which finds no room on the disk is a SIGBUS.
+        bool exclusive = false;
     };
     /// Opens for reading and writing, creating the file if absent. Nothing is read or changed yet.
     /// Before anything else of SQLite is called: it counts its memory under a lock, for figures

@@ -199,6 +199,8 @@ constexpr Setting kSettings[] = {
     {"PRAGMA temp_store = MEMORY", "PRAGMA temp_store", "2"},
     {"PRAGMA cache_size = -2048", "PRAGMA cache_size", "-2048"},
 };
+constexpr Setting kExclusive = {"PRAGMA locking_mode = EXCLUSIVE", "PRAGMA locking_mode",
+                                "exclusive"};
 constexpr Setting kFileSettings[] = {
     {"PRAGMA journal_mode = WAL", "PRAGMA journal_mode", "wal"},
     {"PRAGMA mmap_size = 0", "PRAGMA mmap_size", "0"},
@@ -253,6 +255,10 @@ Result<std::unique_ptr<Database>> open_database(const Database::Options& options
     auto opened = Database::open(options);
     if (!opened) return opened;
     Database& database = **opened;
+    if (options.exclusive) {
+        // Before anything is read: the first look at a database with a log maps the file.
+        if (auto done = apply(database, kExclusive); !done) return Unexpected(done.error());
+    }
     const auto format = check_format(database);
     if (!format) return Unexpected(format.error());
     if (*format == 0) {

@@ -50,7 +50,8 @@ public:
         /// New mail is refused with DiskFull while the file system has less room than this.
         std::uint64_t free_space_floor = 64ULL * 1024 * 1024;
         /// The log file never gets smaller than this, so that outcomes can be recorded with no byte
-        /// free (R6): blocks of the file are used again after each checkpoint.
+        /// free (R6): blocks of the file are used again after each checkpoint. Where a file system
+        /// copies on write instead, there is queue.reserve (room_reserve.h).
         std::int64_t log_reserve = 12LL * 1024 * 1024;
         /// No attempt is scheduled farther away than this, whatever the clock did meanwhile (RS6).
         Duration next_attempt_max = std::chrono::seconds{4000};
@@ -92,6 +93,9 @@ public:
     /// durable, as if its commit had succeeded; false if nothing of it does, now or after a crash.
     /// After an error the spool is as broken as before.
     virtual Result<bool> reopen() = 0;
+    /// Whether the last transaction, which the disk had no room for, is worth another try: it gave
+    /// up what was kept back for that (R6). Never for one that brought mail.
+    virtual bool made_room() const = 0;
     /// Why new mail is refused: for lack of room, or because the store was moved away. It is over
     /// when mail has been taken again and none has been refused for a while.
     virtual std::optional<Error> shortage() const = 0;

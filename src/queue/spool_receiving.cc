@@ -9,8 +9,6 @@
 namespace postrider::queue {
 namespace {
 
-/// How much may come in before the file system is asked again.
-constexpr std::uint64_t kRoomTrusted = 4ULL * 1024 * 1024;
 /// What NewMessage::drop may be long.
 constexpr std::size_t kDropMax = 200;
 
@@ -19,29 +17,6 @@ Error invalid(std::uint64_t number, std::string_view why) {
 }
 
 }  // namespace
-
-/// Asks the file system once for many messages: what it had left, less what has come in since.
-Result<void> SqliteSpool::check_room(std::size_t bytes) {
-    takes_mail_ = true;
-    if (in_memory_) return {};
-    if (room_ < bytes) {
-        if (auto there = check_place(); !there) {
-            note_shortage(there.error());
-            return there;
-        }
-        const auto space = free_space(options_.directory);
-        if (!space) return Unexpected(space.error());
-        if (*space < options_.free_space_floor) {
-            const Error error{ErrorCode::DiskFull, options_.directory.string() + ": only " +
-                                                       std::to_string(*space / 1024) + " KB left"};
-            note_shortage(error);
-            return Unexpected(error);
-        }
-        room_ = bytes + std::min(*space - options_.free_space_floor, kRoomTrusted);
-    }
-    room_ -= bytes;
-    return {};
-}
 
 Result<void> SqliteSpool::store_piece(std::uint64_t number, std::uint32_t piece,
                                       std::string_view bytes) {

@@ -6,13 +6,6 @@
 #include "queue/store_files.h"
 
 namespace postrider::queue {
-namespace {
-
-/// A disk that is nearly full takes one message and refuses the next.
-constexpr auto kShortageMin = std::chrono::seconds{60};
-
-}  // namespace
-
 Result<void> SqliteSpool::usable() const {
     if (is_broken()) {
         return Unexpected(ErrorCode::Unavailable, "queue store is broken and being reopened");
@@ -31,6 +24,7 @@ Result<void> SqliteSpool::begin() {
     if (auto begun = database_->perform("BEGIN"); !begun) return begun;
     open_ = true;
     takes_mail_ = false;
+    made_room_ = false;
     room_ = 0;
     files_removed_ = false;
     counts_before_ = counts_;
@@ -60,8 +54,7 @@ Result<void> SqliteSpool::commit_transaction() {
             testify();
         }
         kept();
-        const bool has_room = takes_mail_ && clock_.monotonic() - refused_at_ >= kShortageMin;
-        if (has_room) shortage_.reset();
+        note_room();
         return {};
     }
     // From here to the end of resolve() nobody knows whether it holds (R3, R4).
@@ -71,7 +64,10 @@ Result<void> SqliteSpool::commit_transaction() {
         if (log_) log_->error("queue store is broken: " + holds.error().message);
         return Unexpected(holds.error());
     }
-    if (!*holds) return committed;
+    if (!*holds) {
+        make_room(committed.error());
+        return committed;
+    }
     if (log_) log_->warning("recovered a commit that had answered: " + committed.error().message);
     return {};
 }
@@ -130,6 +126,10 @@ void SqliteSpool::forget_transaction() {
 /// makes the disk have them, or fails. If they are not complete, one more commit overwrites them,
 /// and proves that the store works.
 Result<bool> SqliteSpool::resolve() {
+    return with_reserve([&] { return try_to_resolve(); });
+}
+
+Result<bool> SqliteSpool::try_to_resolve() {
     if (in_memory_) {
         (void)database_->execute("ROLLBACK");
         forget_transaction();
@@ -180,27 +180,6 @@ void SqliteSpool::undo_call(const Before& before, const Error& error) {
         (void)database_->perform("ROLLBACK");
     }
     spoilt_ = error;
-}
-
-/// On a full disk a log that has been copied can be written anew from its beginning.
-void SqliteSpool::make_room(const Error& error) {
-    if (error.code == ErrorCode::DiskFull && !in_memory_) (void)database_->checkpoint();
-}
-
-/// What is open may have been moved away or removed. It could still be written, where nobody will
-/// look for it: what it says of mail that it has goes on being recorded there, new mail is refused.
-Result<void> SqliteSpool::check_place() const {
-    if (!identity_ || identity_of(database_file(options_.directory)) == identity_) return {};
-    return Unexpected(ErrorCode::NotFound, database_file(options_.directory).string() +
-                                               " is not the file that is open: it was moved, "
-                                               "removed or replaced");
-}
-
-void SqliteSpool::note_shortage(const Error& error) {
-    const bool is_shortage = error.code == ErrorCode::DiskFull || error.code == ErrorCode::NotFound;
-    if (!is_shortage || !takes_mail_) return;
-    shortage_ = error;
-    refused_at_ = clock_.monotonic();
 }
 
 }  // namespace postrider::queue

@@ -69,6 +69,7 @@ SqliteSpool::SqliteSpool(const Options& options, bool in_memory, const Clock& cl
                          std::optional<Log> log, UniqueFd lock)
     : options_(options),
       in_memory_(in_memory),
+      in_place_(in_memory || writes_in_place(options.directory)),
       clock_(clock),
       log_(std::move(log)),
       lock_(std::move(lock)),
@@ -79,8 +80,10 @@ SqliteSpool::~SqliteSpool() {
 }
 
 Result<void> SqliteSpool::start() {
-    if (auto done = connect(); !done) return done;
+    open_reserve();
+    if (auto done = with_reserve([&] { return connect(); }); !done) return done;
     if (auto done = reserve_log(); !done) return done;
+    fill_reserve();
     ask_witness();
     const auto clean = database_->query_integer("SELECT stopped_cleanly FROM state");
     if (!clean) return Unexpected(clean.error());
@@ -90,12 +93,12 @@ Result<void> SqliteSpool::start() {
         if (auto done = check_tables(); !done) return done;
     }
     if (auto done = read_counts(); !done) return done;
-    if (auto done = drop_unfinished(); !done) return done;
+    if (auto done = with_reserve([&] { return drop_unfinished(); }); !done) return done;
     // The database itself has to say that it is in use: else nobody would miss its log.
     if (auto done = database_->checkpoint(); !done && log_) {
         log_->warning("not marked as in use: " + done.error().message);
     }
-    if (auto done = find_suspects(); !done) return done;
+    if (auto done = with_reserve([&] { return find_suspects(); }); !done) return done;
     rest();
     return {};
 }
@@ -104,6 +107,7 @@ Result<void> SqliteSpool::connect() {
     Database::Options options;
     options.path = in_memory_ ? ":memory:" : database_file(options_.directory).string();
     options.vfs = options_.vfs;
+    options.exclusive = !in_place_;
     // Another file, even an empty one, is not what our leases and counts are about.
     if (auto there = check_place(); !there) return there;
     auto opened = open_database(options, in_memory_);
@@ -133,7 +137,10 @@ Result<void> SqliteSpool::drop_unfinished() {
         "DELETE FROM receiving;"
         "DELETE FROM content WHERE id < 1 << 24;"
         "COMMIT");
-    if (!done) return done;
+    if (!done) {
+        if (database_->in_transaction()) (void)database_->perform("ROLLBACK");
+        return done;
+    }
     ++serial_;
     testify();
     return {};
@@ -229,31 +236,6 @@ Result<void> SqliteSpool::read_counts() {
     return {};
 }
 
-/// Zeros behind the frames of the log end it as the end of the file does, and are overwritten by
-/// the next ones. An empty database would take its log for a stranger's: it has its tables by now.
-Result<void> SqliteSpool::reserve_log() {
-    if (in_memory_) return {};
-    std::error_code failed;
-    const auto size = std::filesystem::file_size(log_file(options_.directory), failed);
-    if (!failed && static_cast<std::int64_t>(size) >= options_.log_reserve) return {};
-    const auto space = free_space(options_.directory);
-    if (!space) return Unexpected(space.error());
-    Result<void> extended;
-    if (*space < options_.free_space_floor) {
-        extended =
-            Unexpected(ErrorCode::DiskFull, options_.directory.string() + ": too little space");
-    } else {
-        database_.reset();
-        extended =
-            extend_with_zeros(log_file(options_.directory), options_.log_reserve, options_.vfs);
-        if (auto done = connect(); !done) return done;
-    }
-    if (!extended && log_) {
-        log_->warning("no reserve for a full disk: " + extended.error().message);
-    }
-    return {};
-}
-
 void SqliteSpool::rest() {
     files_.rest();
     if (!is_broken() && !open_) database_->release_memory();
@@ -342,6 +324,7 @@ Result<void> SqliteSpool::checkpoint(bool idle) {
     if (auto good = usable(); !good) return good;
     POSTRIDER_CHECK(!open_);
     if (in_memory_) return {};
+    mend_reserve();
     const int frames = database_->wal_frames();
     if (frames < (idle ? kFramesWhenIdle : kFramesWhenBusy)) {
         frames_at_checkpoint_ = 0;

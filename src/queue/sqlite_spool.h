@@ -1,6 +1,7 @@
 // The Spool on one SQLite database: this module's heart. Its parts: sqlite_spool.cc opens, commits,
-// recovers and tidies; spool_receiving.cc, spool_delivering.cc, spool_operating.cc and
-// spool_accounts.cc hold the verbs.
+// recovers and tidies; spool_transactions.cc and spool_room.cc are what each transaction goes
+// through; spool_receiving.cc, spool_delivering.cc, spool_operating.cc and spool_accounts.cc hold
+// the verbs.
 #pragma once
 
 #include <array>
@@ -20,6 +21,7 @@
 #include "queue/database.h"
 #include "queue/lease_book.h"
 #include "queue/records.h"
+#include "queue/room_reserve.h"
 #include "queue/spool.h"
 #include "queue/store_files.h"
 #include "queue/witness.h"
@@ -55,6 +57,7 @@ public:
     Result<void> commit_transaction() override;
     bool is_broken() const override { return database_ == nullptr; }
     Result<bool> reopen() override;
+    bool made_room() const override { return made_room_; }
     std::optional<Error> shortage() const override { return shortage_; }
 
     Result<std::uint64_t> reserve(std::uint32_t count) override;
@@ -104,9 +107,8 @@ private:
     Result<void> check_tables();
     Result<void> count_places();
     Result<void> read_counts();
-    Result<void> reserve_log();
-    void make_room(const Error&);
     Result<bool> resolve();
+    Result<bool> try_to_resolve();
     Result<std::int64_t> stored_serial();
     void forget_transaction();
     void kept();
@@ -123,11 +125,24 @@ private:
     void undo_call(const Before&, const Error&);
     Result<void> usable() const;
     Result<void> prepare_commit(bool wrote);
-    void note_shortage(const Error&);
+
+    // Room.
+    Result<void> check_room(std::size_t bytes);
     Result<void> check_place() const;
+    void note_shortage(const Error&);
+    void note_room();
+    Result<void> reserve_log();
+    void make_room(const Error&);
+    void open_reserve();
+    void fill_reserve();
+    void mend_reserve();
+    Result<void> grow_reserve();
+    bool release_reserve(const Error&);
+    /// Once more with each slice of the reserve, if the disk is full.
+    template <typename Body>
+    auto with_reserve(Body body) -> decltype(body());
 
     // Receiving.
-    Result<void> check_room(std::size_t bytes);
     Result<void> store_piece(std::uint64_t number, std::uint32_t piece, std::string_view bytes);
     bool goes_into_file(std::uint64_t number, std::uint32_t piece) const;
     Result<void> check_received(const NewMessage&, std::uint32_t piece, std::uint64_t last);
@@ -182,6 +197,7 @@ private:
     // Constant after construction.
     const Options options_;
     const bool in_memory_;
+    const bool in_place_;  ///< Whether files are written in place.
     const Clock& clock_;
     const std::optional<Log> log_;
     const UniqueFd lock_;
@@ -189,6 +205,8 @@ private:
     std::unique_ptr<Database> database_;  ///< None while broken.
     LeaseBook leases_;
     std::optional<CrashBook> crash_book_;
+    std::optional<RoomReserve> reserve_;  ///< None where files are written in place.
+    MonotonicTime mend_reserve_at_{};
     std::optional<Witness> witness_;
     bool witness_failed_ = false;  ///< Somebody has been told.
     Counts counts_{};
@@ -207,7 +225,8 @@ private:
     Counts counts_before_{};
     std::int64_t changes_before_ = 0;
     bool takes_mail_ = false;  ///< Content came in, so that it may be refused.
-    std::uint64_t room_ = 0;   ///< Bytes that may still come in before the disk is asked again.
+    bool made_room_ = false;
+    std::uint64_t room_ = 0;  ///< Bytes that may still come in before the disk is asked again.
     std::vector<std::uint64_t> begun_;             ///< Received from this transaction on.
     std::vector<std::uint64_t> finished_;          ///< Their content is complete with it.
     std::unordered_set<std::uint64_t> discarded_;  ///< Garbage from this transaction on.
@@ -220,6 +239,14 @@ private:
     std::optional<FileIdentity> identity_;  ///< Of the database that is open.
     MonotonicTime refused_at_{};            ///< For lack of room, the last time.
 };
+
+template <typename Body>
+auto SqliteSpool::with_reserve(Body body) -> decltype(body()) {
+    for (;;) {
+        auto result = body();
+        if (result || !release_reserve(result.error())) return result;
+    }
+}
 
 template <typename Body>
 auto SqliteSpool::whole(Body body) -> decltype(body()) {

@@ -256,7 +256,8 @@ StorageThread::Outcome StorageThread::run_together(Jobs& jobs) {
     const auto committed = commit();
     if (committed) return Outcome::Known;
     // One call's trouble, say no room for its content, is not the others'.
-    if ((jobs.size() > 1 || joined) && !spool_->is_broken()) return Outcome::Undone;
+    const bool retry = jobs.size() > 1 || joined || spool_->made_room();
+    if (retry && !spool_->is_broken()) return Outcome::Undone;
     return failed(jobs, committed.error());
 }
 
@@ -269,8 +270,9 @@ void StorageThread::run_alone(Jobs jobs) {
             continue;
         }
         Outcome outcome = run_together(one);
-        // It had joined the transaction that an append before it left open, and fell with it.
-        if (outcome == Outcome::Undone) outcome = run_together(one);
+        // It had joined the transaction that an append before it left open, and fell with it; or
+        // room was made for it, which is possible a few times only.
+        while (outcome == Outcome::Undone) outcome = run_together(one);
         if (outcome == Outcome::Known) answer(std::move(one));
     }
 }

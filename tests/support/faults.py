@@ -172,14 +172,17 @@ class MemoryFileSystem:
 class FileSystem:
     """A file system of its own in an image file, mounted where the world's queue is."""
 
-    def __init__(self, world, megabytes, options=""):
-        need("mount", "mkfs.ext4")
+    def __init__(self, world, megabytes, options="", kind="ext4"):
+        need("mount", f"mkfs.{kind}")
+        if kind not in pathlib.Path("/proc/filesystems").read_text().split():
+            raise Skip(f"this kernel does not know {kind}")
         self.world = world
         self.options = options
         self.image = world.directory / "disk.img"
         with open(self.image, "wb") as file:
             file.truncate(megabytes << 20)
-        subprocess.run(["mkfs.ext4", "-q", "-e", "remount-ro", self.image], check=True, capture_output=True)
+        on_error = ["-e", "remount-ro"] if kind == "ext4" else []
+        subprocess.run([f"mkfs.{kind}", "-q", *on_error, self.image], check=True, capture_output=True)
 
     def __enter__(self):
         self.world.queue.mkdir(exist_ok=True)

@@ -1,0 +1,78 @@
+#include "queue/room_reserve.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <random>
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+namespace postrider::queue {
+namespace {
+
+constexpr std::uint32_t kInPlace[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, TMPFS_MAGIC, RAMFS_MAGIC};
+
+}  // namespace
+
+bool writes_in_place(const std::filesystem::path& directory) {
+    struct statfs system {};
+    if (::statfs(directory.c_str(), &system) != 0) return false;
+    const auto kind = static_cast<std::uint32_t>(system.f_type);
+    return std::find(std::begin(kInPlace), std::end(kInPlace), kind) != std::end(kInPlace);
+}
+
+Result<RoomReserve> RoomReserve::open(const std::filesystem::path& file) {
+    UniqueFd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    struct stat status {};
+    if (!fd || ::fstat(fd.get(), &status) != 0) {
+        return Unexpected(system_error("open " + file.string(), errno));
+    }
+    RoomReserve reserve(std::move(fd), file.string());
+    reserve.slices_ = static_cast<int>(std::min<std::int64_t>(status.st_size / kSlice, kSlices));
+    return reserve;
+}
+
+Result<void> RoomReserve::release() {
+    if (slices_ == 0) return Unexpected(ErrorCode::NotFound, path_ + ": nothing is left of it");
+    return shrink_to(slices_ - 1);
+}
+
+Result<void> RoomReserve::shrink_to(int slices) {
+    if (::ftruncate(file_.get(), slices * kSlice) != 0) {
+        return Unexpected(system_error("cut " + path_, errno));
+    }
+    slices_ = slices;
+    return {};
+}
+
+Result<void> RoomReserve::restore() {
+    std::uint64_t seed = 0;
+    if (::getrandom(&seed, sizeof seed, 0) != sizeof seed) {
+        return Unexpected(system_error("get random bytes", errno));
+    }
+    std::mt19937_64 random(seed);
+    std::array<std::uint64_t, 8192> block{};
+    const std::int64_t end = (slices_ + 1) * kSlice;
+    for (std::int64_t at = slices_ * kSlice; at < end; at += sizeof block) {
+        std::generate(block.begin(), block.end(), std::ref(random));
+        const ssize_t size = ::pwrite(file_.get(), block.data(), sizeof block, at);
+        if (size == sizeof block) continue;
+        const int why = size < 0 ? errno : ENOSPC;
+        (void)shrink_to(slices_);
+        return Unexpected(system_error("write " + path_, why));
+    }
+    if (::fdatasync(file_.get()) != 0) {
+        const int why = errno;
+        (void)shrink_to(slices_);
+        return Unexpected(system_error("sync " + path_, why));
+    }
+    ++slices_;
+    return {};
+}
+
+}  // namespace postrider::queue

@@ -183,7 +183,7 @@ int serve(const Arguments& arguments, UniqueFd parent) {
     if (auto prepared = daemon::prepare(layout, *owner); !prepared) {
         return fail(prepared.error(), 73);
     }
-    auto lock = daemon::take_master_lock(layout);
+    auto lock = daemon::take_master_lock(layout, log);
     if (!lock) return fail(lock.error(), 75);
     auto doors = daemon::open_doors(*config, layout, log);
     if (!doors) return fail(doors.error(), 71);

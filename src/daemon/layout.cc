@@ -1,10 +1,7 @@
 #include "daemon/layout.h"
 
 #include <cerrno>
-#include <charconv>
 #include <chrono>
-#include <csignal>
-#include <cstdio>
 #include <thread>
 
 #include <fcntl.h>
@@ -62,6 +59,13 @@ Result<void> make_parents(const fs::path& path) {
     return {};
 }
 
+struct flock everything() {
+    struct flock all {};
+    all.l_type = F_WRLCK;
+    all.l_whence = SEEK_SET;
+    return all;
+}
+
 }  // namespace
 
 Result<Owner> find_owner(const std::string& mail_owner) {
@@ -103,7 +107,9 @@ Result<void> prepare(const Layout& layout, const Owner& owner) {
     return make_directory(layout.queue_directory / "pid", 0755, owner);
 }
 
-Result<UniqueFd> take_master_lock(const Layout& layout) {
+// The flock lasts until the workers have ended, too. Of the other kind of lock the kernel says whose
+// it is: what the file says is for people and their scripts, and may be missing on a full disk.
+Result<UniqueFd> take_master_lock(const Layout& layout, const Log& log) {
     const std::string path = layout.pid_file();
     UniqueFd file(
         ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644));
@@ -119,8 +125,7 @@ Result<UniqueFd> take_master_lock(const Layout& layout) {
     while (::flock(file.get(), LOCK_EX | LOCK_NB) < 0) {
         if (errno != EWOULDBLOCK) return Unexpected(system_error("lock " + path, errno));
         const auto other = running_master(layout);
-        const bool orphaned = other && ::kill(*other, 0) < 0 && errno == ESRCH;
-        if ((!other || orphaned) && std::chrono::steady_clock::now() < patience) {
+        if (!other && std::chrono::steady_clock::now() < patience) {
             std::this_thread::sleep_for(kOrphansPoll);
             continue;
         }
@@ -129,10 +134,16 @@ Result<UniqueFd> take_master_lock(const Layout& layout) {
                                       layout.queue_directory.native(),
                                       other ? fmt::format(" (process {})", *other) : ""));
     }
+    struct flock all = everything();
+    if (::fcntl(file.get(), F_SETLK, &all) < 0) {
+        return Unexpected(system_error("lock " + path, errno));
+    }
     const std::string pid = fmt::format("{:>15}\n", ::getpid());
     if (::ftruncate(file.get(), 0) < 0 ||
         ::pwrite(file.get(), pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
-        return Unexpected(system_error("write " + path, errno));
+        const Error error = system_error("write " + path, errno);
+        if (error.code != ErrorCode::DiskFull) return Unexpected(error);
+        log.warning(error.message + "; the mail system starts without it");
     }
     return file;
 }
@@ -144,14 +155,19 @@ Result<pid_t> running_master(const Layout& layout) {
     if (::flock(file.get(), LOCK_SH | LOCK_NB) == 0) {
         return Unexpected(ErrorCode::NotFound, "the mail system is not running");
     }
-    char text[32] = {};
-    const ssize_t length = ::pread(file.get(), text, sizeof text - 1, 0);
-    const char* start = text;
-    while (*start == ' ') ++start;
-    pid_t pid = 0;
-    std::from_chars(start, text + (length > 0 ? length : 0), pid);
-    if (pid <= 0) return Unexpected(ErrorCode::Corrupt, path + " holds no process id");
-    return pid;
+    struct flock all = everything();
+    if (::fcntl(file.get(), F_GETLK, &all) < 0) {
+        return Unexpected(system_error("ask who locks " + path, errno));
+    }
+    if (all.l_type == F_UNLCK) {
+        return Unexpected(ErrorCode::NotFound, path + " is held by processes of a master that ended");
+    }
+    if (all.l_pid <= 0) {
+        return Unexpected(ErrorCode::Denied,
+                          path + " is locked by a process that cannot be seen from here, say by one "
+                                 "outside of this container");
+    }
+    return all.l_pid;
 }
 
 }  // namespace postrider::daemon

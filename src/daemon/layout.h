@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include "core/log.h"
 #include "core/result.h"
 #include "core/unique_fd.h"
 
@@ -51,7 +52,7 @@ Result<void> prepare(const Layout&, const Owner&);
 
 /// Takes the lock that only one master can hold and writes our pid. The lock lasts as long as the
 /// descriptor. Denied, naming the other's pid, when a master runs on this queue already.
-Result<UniqueFd> take_master_lock(const Layout&);
+Result<UniqueFd> take_master_lock(const Layout&, const Log&);
 
 /// The pid of the running master; NotFound if none runs.
 Result<pid_t> running_master(const Layout&);

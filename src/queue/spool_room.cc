@@ -69,7 +69,7 @@ void SqliteSpool::note_room() {
 /// Zeros behind the frames of the log end it as the end of the file does, and are overwritten by
 /// the next ones. An empty database would take its log for a stranger's: it has its tables by now.
 Result<void> SqliteSpool::reserve_log() {
-    if (in_memory_) return {};
+    if (in_memory_ || !in_place_) return {};
     std::error_code failed;
     const auto size = std::filesystem::file_size(log_file(options_.directory), failed);
     if (!failed && static_cast<std::int64_t>(size) >= options_.log_reserve) return {};

@@ -81,8 +81,50 @@ def outcomes_are_recorded_on(megabytes, kind):
         print(f"FIGURES full disk, {kind}: {ledger.settle()}", flush=True)
 
 
+def without_what_is_kept_back_nothing_is_recorded():
+    """The control, and what becomes of it: outcomes wait in memory, nothing more is sent, none twice."""
+    with World(main_cf=SMALL, script="END * x1000000 wait 30\n") as world, FileSystem(world, 300, kind="btrfs"):
+        world.stop(world.smarthost)
+        world.start()
+        ledger = Ledger(world)
+        expect(submit(ledger, count=20), "250")
+        os.truncate(world.queue / "queue.reserve", 0)
+        ballast = fill(world)
+        world.start_smarthost()
+        world.command("postrider", "flush", check=False)
+        wait_until(lambda: "is broken" in world.log() or "disk is full" in world.log(), "a store without room",
+                   log=world.log)
+        time.sleep(2)
+        assert len(world.mails()) < 20, "all was sent: there was room"
+        ballast.unlink()
+        os.sync()
+        wait_until(lambda: is_empty(world), "an empty queue once there is room", 60, world.log)
+        print(f"FIGURES full disk, btrfs, nothing kept back: {ledger.settle()}", flush=True)
+
+
+def one_that_copies_on_write_is_opened_by_nobody_else():
+    """What is shared with readers lies in a mapped file, and a page of it without room is a SIGBUS."""
+    for kind, status in (("ext4", 0), ("btrfs", 5)):
+        with World(main_cf=SMALL) as world, FileSystem(world, 300, kind=kind):
+            world.start()
+            assert (world.queue / "queue.db-shm").exists() == (kind == "ext4")
+            assert (world.queue / "queue.reserve").exists() == (kind == "btrfs")
+            look = subprocess.run(["sqlite3", "-readonly", world.queue / "queue.db", "SELECT serial FROM state"],
+                                  capture_output=True, text=True)
+            assert look.returncode == status, look
+            assert ("locked" in look.stderr) == (kind == "btrfs"), look
+
+
 def filling_up_under_load_costs_no_copy():
-    with World(main_cf=SMALL) as world, FileSystem(world, 160):
+    filling_up_under_load_on(160, "ext4")
+
+
+def filling_up_under_load_where_files_are_copied_on_write_costs_no_copy():
+    filling_up_under_load_on(300, "btrfs")
+
+
+def filling_up_under_load_on(megabytes, kind):
+    with World(main_cf=SMALL) as world, FileSystem(world, megabytes, kind=kind):
         world.start()
         ledger = Ledger(world)
         for _ in range(10 if LONG else 1):
@@ -99,7 +141,7 @@ def filling_up_under_load_costs_no_copy():
             empty_maildrop(world)
         figures = ledger.settle()
         assert figures["refused"] > 0 and figures["extra"] == 0, figures
-        print(f"FIGURES filled under load: {figures}, {dict(ledger.replies)}", flush=True)
+        print(f"FIGURES filled under load, {kind}: {figures}, {dict(ledger.replies)}", flush=True)
 
 
 def empty_maildrop(world):
@@ -112,7 +154,15 @@ def empty_maildrop(world):
 
 
 def it_starts_on_a_full_disk():
-    with World(main_cf=SMALL) as world, FileSystem(world, 160):
+    it_starts_on(160, "ext4")
+
+
+def it_starts_on_a_full_disk_that_copies_on_write():
+    it_starts_on(300, "btrfs")
+
+
+def it_starts_on(megabytes, kind):
+    with World(main_cf=SMALL) as world, FileSystem(world, megabytes, kind=kind):
         world.stop(world.smarthost)
         world.start()
         ledger = Ledger(world)
@@ -132,7 +182,7 @@ def it_starts_on_a_full_disk():
         world.command("postrider", "flush")
         wait_until(lambda: is_empty(world), "an empty queue on a full disk", log=world.log)
         ballast.unlink()
-        print(f"FIGURES started full: {ledger.settle()}", flush=True)
+        print(f"FIGURES started full, {kind}: {ledger.settle()}", flush=True)
 
 
 def no_inodes_are_no_room():
@@ -193,5 +243,7 @@ def files_may_not_grow():
 
 
 if __name__ == "__main__":
-    main(outcomes_are_recorded_on_a_full_disk, outcomes_are_recorded_where_files_are_copied_on_write, filling_up_under_load_costs_no_copy, it_starts_on_a_full_disk,
-         no_inodes_are_no_room, a_file_system_that_counts_no_inodes_is_not_full, files_may_not_grow)
+    main(outcomes_are_recorded_on_a_full_disk, outcomes_are_recorded_where_files_are_copied_on_write,
+         without_what_is_kept_back_nothing_is_recorded, one_that_copies_on_write_is_opened_by_nobody_else,
+         filling_up_under_load_costs_no_copy, filling_up_under_load_where_files_are_copied_on_write_costs_no_copy,
+         it_starts_on_a_full_disk, it_starts_on_a_full_disk_that_copies_on_write, no_inodes_are_no_room, a_file_system_that_counts_no_inodes_is_not_full, files_may_not_grow)

@@ -54,11 +54,19 @@ def cut(world, disk, ledger):
 
 
 def what_was_accepted_is_there_after_a_power_cut():
+    cut_again_and_again("ext4")
+
+
+def what_was_accepted_is_there_after_a_power_cut_where_files_are_copied_on_write():
+    cut_again_and_again("btrfs")
+
+
+def cut_again_and_again(kind):
     need()
     seed = int(os.environ.get("SEED", time.time()))
     print(f"seed {seed}", flush=True)
     dice = random.Random(seed)
-    with FaultyWorld(main_cf=QUICK, script=SCRIPT) as world, FileSystem(world, 400, options="commit=600") as disk:
+    with FaultyWorld(main_cf=QUICK, script=SCRIPT) as world, FileSystem(world, 400, "commit=600", kind) as disk:
         ledger = Ledger(world, seed % 1000000)
         done = {}
         for number in range(CUTS):
@@ -78,12 +86,20 @@ def what_was_accepted_is_there_after_a_power_cut():
         twice = [recipient for recipient, at in done.items() if copies[recipient][-1] > at]
         # Being done with is as durable as being accepted.
         assert not twice, f"sent again after the log said that they were done with: {twice[:5]}"
-        print(f"FIGURES {CUTS} cuts: {figures}", flush=True)
+        print(f"FIGURES {CUTS} cuts, {kind}: {figures}", flush=True)
 
 
 def without_syncs_a_power_cut_loses_mail():
+    lose_mail_on("ext4")
+
+
+def without_syncs_a_power_cut_loses_mail_where_files_are_copied_on_write():
+    lose_mail_on("btrfs")
+
+
+def lose_mail_on(kind):
     need()
-    with FaultyWorld(main_cf=QUICK, relay=False) as world, FileSystem(world, 200, options="commit=600") as disk:
+    with FaultyWorld(main_cf=QUICK, relay=False) as world, FileSystem(world, 300, "commit=600", kind) as disk:
         world.start()
         world.stop()
         os.sync()
@@ -100,10 +116,12 @@ def without_syncs_a_power_cut_loses_mail():
             ledger.settle(patience=5)
         except AssertionError as found:
             assert "lost" in str(found), found
-            print(f"FIGURES control, without syncs: {str(found)[:70]}", flush=True)
+            print(f"FIGURES control, without syncs, {kind}: {str(found)[:70]}", flush=True)
             return
         raise AssertionError(f"nothing was lost without syncs: {ledger.figures}")
 
 
 if __name__ == "__main__":
-    main(what_was_accepted_is_there_after_a_power_cut, without_syncs_a_power_cut_loses_mail)
+    main(what_was_accepted_is_there_after_a_power_cut,
+         what_was_accepted_is_there_after_a_power_cut_where_files_are_copied_on_write,
+         without_syncs_a_power_cut_loses_mail, without_syncs_a_power_cut_loses_mail_where_files_are_copied_on_write)

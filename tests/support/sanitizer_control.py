@@ -65,5 +65,36 @@ int main() {
     assert "data race" in found, found
 
 
+def a_race_in_a_confined_worker_is_noticed():
+    """Of the courier's two threads, one syncs and the other waits for clients."""
+    if sanitizer() != "thread":
+        raise Skip(f"{BIN} was not built with that sanitizer")
+    with World() as world:
+        library = world.directory / "racing.so"
+        subprocess.run(["cc", "-g", "-fsanitize=thread", "-shared", "-fPIC", "-x", "c", "-", "-o", library], text=True,
+                       check=True, input="""\
+#define _GNU_SOURCE
+#include <dlfcn.h>
+struct epoll_event;
+static int shared;
+int fdatasync(int file) {
+    ++shared;
+    return ((int (*)(int))dlsym(RTLD_NEXT, "fdatasync"))(file);
+}
+int epoll_wait(int set, struct epoll_event* events, int count, int patience) {
+    ++shared;
+    return ((int (*)(int, struct epoll_event*, int, int))dlsym(RTLD_NEXT, "epoll_wait"))(set, events, count, patience);
+}
+""")
+        world.daemon_environment = {"LD_PRELOAD": str(library)}
+        world.start()
+        world.sendmail(["bob@corp.example"], "Subject: x\n\nx\n")
+        world.arrived(1)
+        world.stop()
+        found = "".join(take_reports())  # Without names: the worker may not start who would know them.
+        assert "data race" in found and "racing.so" in found, found
+
+
 if __name__ == "__main__":
-    main(a_report_of_any_process_is_noticed, undefined_behaviour_is_noticed_whoever_reads_its_words, a_race_is_noticed)
+    main(a_report_of_any_process_is_noticed, undefined_behaviour_is_noticed_whoever_reads_its_words, a_race_is_noticed,
+         a_race_in_a_confined_worker_is_noticed)

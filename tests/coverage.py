@@ -21,7 +21,7 @@ REQUIRED_FILES = [
     "intake/dialogue.cc", "intake/dialogue_transaction.cc", "intake/input_buffer.cc",
     "intake/smtp_server.cc", "intake/smtp_session.cc", "intake/submission_format.cc",
     "delivery/channel.cc", "delivery/classify.cc", "delivery/handshake.cc",
-    "delivery/known_answers.cc", "delivery/transaction.cc",
+    "delivery/known_answers.cc", "delivery/transaction.cc", "delivery/addressees.cc",
     "control/codec.cc", "control/request.cc", "control/service.cc",
 ]
 

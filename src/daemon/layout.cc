@@ -107,8 +107,9 @@ Result<void> prepare(const Layout& layout, const Owner& owner) {
     return make_directory(layout.queue_directory / "pid", 0755, owner);
 }
 
-// The flock lasts until the workers have ended, too. Of the other kind of lock the kernel says whose
-// it is: what the file says is for people and their scripts, and may be missing on a full disk.
+// The flock lasts until the workers have ended, too. Of the other kind of lock the kernel says
+// whose it is: what the file says is for people and their scripts, and may be missing on a full
+// disk.
 Result<UniqueFd> take_master_lock(const Layout& layout, const Log& log) {
     const std::string path = layout.pid_file();
     UniqueFd file(
@@ -160,12 +161,14 @@ Result<pid_t> running_master(const Layout& layout) {
         return Unexpected(system_error("ask who locks " + path, errno));
     }
     if (all.l_type == F_UNLCK) {
-        return Unexpected(ErrorCode::NotFound, path + " is held by processes of a master that ended");
+        return Unexpected(ErrorCode::NotFound,
+                          path + " is held by processes of a master that ended");
     }
     if (all.l_pid <= 0) {
         return Unexpected(ErrorCode::Denied,
-                          path + " is locked by a process that cannot be seen from here, say by one "
-                                 "outside of this container");
+                          path +
+                              " is locked by a process that cannot be seen from here, say by one "
+                              "outside of this container");
     }
     return all.l_pid;
 }

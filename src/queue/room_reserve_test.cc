@@ -25,7 +25,9 @@ protected:
         return std::move(*opened);
     }
     std::filesystem::path file() const { return folder_.path() / "queue.reserve"; }
-    std::int64_t size() const { return static_cast<std::int64_t>(std::filesystem::file_size(file())); }
+    std::int64_t size() const {
+        return static_cast<std::int64_t>(std::filesystem::file_size(file()));
+    }
 
     testing::TemporaryFolder folder_;
 };

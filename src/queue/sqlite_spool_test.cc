@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
+#include "queue/room_reserve.h"
 #include "queue/testing/spool_test_world.h"
 
 namespace postrider::queue {
@@ -61,11 +62,14 @@ TEST_F(SpoolOnDisk, IsOwnedByOneProcess) {
 }
 
 TEST_F(SpoolOnDisk, NobodyElseCanReadIt) {
-    for (const char* name : {"queue.db", "queue.db-wal", "queue.db-shm", "queue.lock"}) {
+    int files = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(file(""))) {
         struct stat status {};
-        ASSERT_EQ(::stat(file(name).c_str(), &status), 0) << name;
-        EXPECT_EQ(status.st_mode & 0777U, 0600U) << name;
+        ASSERT_EQ(::stat(entry.path().c_str(), &status), 0) << entry;
+        EXPECT_EQ(status.st_mode & 0777U, 0600U) << entry;
+        ++files;
     }
+    EXPECT_GE(files, 4) << "the database, its log, the lock, the witness";
 }
 
 TEST_F(SpoolOnDisk, RefusesAFileThatOthersCanRead) {
@@ -88,6 +92,7 @@ TEST_F(SpoolOnDisk, RefusesSomethingElse) {
 }
 
 TEST_F(SpoolOnDisk, KeepsAReserveForAFullDisk) {
+    if (!writes_in_place(file(""))) GTEST_SKIP() << "temporary files are copied on write";
     EXPECT_GE(std::filesystem::file_size(file("queue.db-wal")), 4U * 1024 * 1024);
     reopen();
     EXPECT_GE(std::filesystem::file_size(file("queue.db-wal")), 4U * 1024 * 1024);
@@ -122,6 +127,7 @@ TEST_F(SpoolOnDisk, TheLogStaysSmallUnderLoad) {
 }
 
 TEST_F(SpoolOnDisk, AReaderThatStaysPinsTheLogOnlyAsLongAsItStays) {
+    if (!writes_in_place(file(""))) GTEST_SKIP() << "nobody else reads what is copied on write";
     commit();
     sqlite3* reader = nullptr;
     ASSERT_EQ(sqlite3_open_v2(file("queue.db").c_str(), &reader, SQLITE_OPEN_READONLY, nullptr), 0);

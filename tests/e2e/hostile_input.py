@@ -17,7 +17,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
 from faults import LONG, need, worker
 from mailbench import BIN, Skip, World, free_port, main, sanitizer, wait_until
-from memory import check_limit, resident
+from memory import check_limit, anonymous
 
 GROWTH_MAX = 3e6  # Of a process's memory, whatever comes in.
 ENDLESS = 4_000_000_000 if LONG else 10_000_000 if sanitizer() else 100_000_000
@@ -96,7 +96,7 @@ def endless_input_takes_no_memory():
         warm.socket.sendall(b".\r\n")
         time.sleep(1)
         for kind, (opening, piece) in kinds.items():
-            before = [resident(pid) for pid in workers]
+            before = [anonymous(pid) for pid in workers]
             client = Client(world.smtp_port)
             for line in opening[:-1]:
                 client.say(line)
@@ -107,7 +107,7 @@ def endless_input_takes_no_memory():
             reader = threading.Thread(target=client.hear_out)
             reader.start()
             sent = client.pour(piece, ENDLESS)
-            grown = [resident(pid) - was for pid, was in zip(workers, before)]
+            grown = [anonymous(pid) - was for pid, was in zip(workers, before)]
             client.hang_up()
             reader.join()
             print(f"    {kind}: {sent / 1e6:.1f} MB taken, grown by {max(grown) / 1e6:.1f} MB", flush=True)
@@ -175,14 +175,14 @@ def noise_on_the_sockets_harms_nobody():
         for number, (name, start) in enumerate((("submit", b"postrider\x01"), ("control", b"\x01"))):
             # The first round makes room for as many sessions as there may be; a leak goes on.
             noise_on_a_socket(public / name, FRAMES // 2, start)
-            before = [resident(pid) for pid in workers]
+            before = [anonymous(pid) for pid in workers]
             begun = time.monotonic()
             noise_on_a_socket(public / name, FRAMES, start)
             took = time.monotonic() - begun
             world.sendmail(["bob@corp.example"], "Subject: honest\n\nhello\n")
             world.command("postqueue", "-p")
             world.arrived(number + 1)
-            grown = [resident(pid) - was for pid, was in zip(workers, before)]
+            grown = [anonymous(pid) - was for pid, was in zip(workers, before)]
             print(f"    {FRAMES} frames on {name} in {took:.1f} s, grown by {max(grown) / 1e6:.1f} MB", flush=True)
             check_limit(max(grown), GROWTH_MAX, f"noise on {name}")
         assert [worker(world, name) for name in ("intake", "courier")] == workers

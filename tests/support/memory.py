@@ -11,6 +11,11 @@ def resident(pid):
     return 1024 * int(re.search(r"^Pss:\s+(\d+)", pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)[1])
 
 
+def anonymous(pid):
+    """Bytes of what no file holds: heap and stacks. Its part of the code changes with those who run it, too."""
+    return 1024 * int(re.search(r"^Anonymous:\s+(\d+)", pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)[1])
+
+
 def peak(pid):
     """Bytes that were resident, at most."""
     return 1024 * int(re.search(r"^VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M)[1])

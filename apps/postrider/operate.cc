@@ -113,19 +113,24 @@ public:
 
     int status(bool as_json) {
         const auto master = daemon::running_master(layout_);
+        nlohmann::json status = nlohmann::json::object();
+        const bool may_run = master || master.error().code != ErrorCode::NotFound;
+        if (may_run) status = ask_status();
+        // To those who may not look at the pid the daemon says that it is there by answering.
+        const bool runs = master || !status.empty();
         if (as_json) {
-            nlohmann::json status = master ? ask_status() : nlohmann::json::object();
-            status["running"] = master.has_value();
+            status["running"] = runs;
             if (master) status["pid"] = *master;
             fmt::print("{}\n", status.dump(2));
-            return master ? 0 : 1;
+            return runs ? 0 : 1;
         }
-        if (!master) {
+        if (!runs) {
             program_.log().info("the mail system is not running");
             return 1;
         }
-        program_.log().info(fmt::format("the mail system is running: PID: {}", *master));
-        show_status();
+        program_.log().info(master ? fmt::format("the mail system is running: PID: {}", *master)
+                                   : std::string("the mail system is running"));
+        show_status(status);
         return 0;
     }
 
@@ -191,8 +196,7 @@ private:
         return status;
     }
 
-    void show_status() {
-        const nlohmann::json status = ask_status();
+    static void show_status(const nlohmann::json& status) {
         if (status.contains("queue")) {
             const nlohmann::json& queue = status["queue"];
             if (queue.contains("error")) {

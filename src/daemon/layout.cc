@@ -1,12 +1,9 @@
 #include "daemon/layout.h"
 
 #include <cerrno>
-#include <chrono>
-#include <thread>
 
 #include <fcntl.h>
 #include <pwd.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,10 +15,6 @@ namespace postrider::daemon {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// For the workers of a master that was killed; they end as soon as they hear of it.
-constexpr std::chrono::seconds kOrphansGrace{10};
-constexpr std::chrono::milliseconds kOrphansPoll{20};
 
 /// Makes `path` a directory of exactly this mode and owner. Works on a descriptor, so that nobody
 /// can put a link in its place between two steps.
@@ -66,6 +59,20 @@ struct flock everything() {
     return all;
 }
 
+Result<pid_t> holder_of(int file, const std::string& path) {
+    struct flock all = everything();
+    if (::fcntl(file, F_GETLK, &all) < 0) {
+        return Unexpected(system_error("ask who locks " + path, errno));
+    }
+    if (all.l_type == F_UNLCK) {
+        return Unexpected(ErrorCode::NotFound, "the mail system is not running");
+    }
+    if (all.l_pid > 0) return all.l_pid;
+    return Unexpected(ErrorCode::Unavailable, path +
+                                                  " is locked by a process that cannot be seen "
+                                                  "from here, say one outside of a container");
+}
+
 }  // namespace
 
 Result<Owner> find_owner(const std::string& mail_owner) {
@@ -107,13 +114,14 @@ Result<void> prepare(const Layout& layout, const Owner& owner) {
     return make_directory(layout.queue_directory / "pid", 0755, owner);
 }
 
-// The flock lasts until the workers have ended, too. Of the other kind of lock the kernel says
-// whose it is: what the file says is for people and their scripts, and may be missing on a full
-// disk.
+// A lock of the kind of which the kernel says whose it is: what the file says is for people and
+// their scripts, and may be missing on a full disk. It ends with the first descriptor of the file
+// that this process closes, so nothing else here opens it. Nobody else may open it, since who can
+// may lock it.
 Result<UniqueFd> take_master_lock(const Layout& layout, const Log& log) {
     const std::string path = layout.pid_file();
     UniqueFd file(
-        ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644));
+        ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
     if (!file) return Unexpected(system_error("open " + path, errno));
     // The directory is the owner's, this process may be root: no other file is written to by way of
     // a link.
@@ -121,27 +129,21 @@ Result<UniqueFd> take_master_lock(const Layout& layout, const Log& log) {
     if (::fstat(file.get(), &status) < 0 || !S_ISREG(status.st_mode) || status.st_nlink != 1) {
         return Unexpected(ErrorCode::Denied, path + " is not a file of its own");
     }
-    // The workers of a master that was killed hold its lock until they have noticed.
-    const auto patience = std::chrono::steady_clock::now() + kOrphansGrace;
-    while (::flock(file.get(), LOCK_EX | LOCK_NB) < 0) {
-        if (errno != EWOULDBLOCK) return Unexpected(system_error("lock " + path, errno));
-        const auto other = running_master(layout);
-        if (!other && std::chrono::steady_clock::now() < patience) {
-            std::this_thread::sleep_for(kOrphansPoll);
-            continue;
+    struct flock all = everything();
+    if (::fcntl(file.get(), F_SETLK, &all) < 0) {
+        if (errno != EAGAIN && errno != EACCES) {
+            return Unexpected(system_error("lock " + path, errno));
         }
+        const auto other = holder_of(file.get(), path);
         return Unexpected(ErrorCode::Denied,
                           fmt::format("the mail system is already running on {}{}",
                                       layout.queue_directory.native(),
                                       other ? fmt::format(" (process {})", *other) : ""));
     }
-    struct flock all = everything();
-    if (::fcntl(file.get(), F_SETLK, &all) < 0) {
-        return Unexpected(system_error("lock " + path, errno));
-    }
     const std::string pid = fmt::format("{:>15}\n", ::getpid());
-    if (::ftruncate(file.get(), 0) < 0 ||
-        ::pwrite(file.get(), pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
+    const bool written =
+        ::ftruncate(file.get(), 0) == 0 && ::pwrite(file.get(), pid.data(), pid.size(), 0) > 0;
+    if (!written) {
         const Error error = system_error("write " + path, errno);
         if (error.code != ErrorCode::DiskFull) return Unexpected(error);
         log.warning(error.message + "; the mail system starts without it");
@@ -153,24 +155,7 @@ Result<pid_t> running_master(const Layout& layout) {
     const std::string path = layout.pid_file();
     const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     if (!file) return Unexpected(system_error("open " + path, errno));
-    if (::flock(file.get(), LOCK_SH | LOCK_NB) == 0) {
-        return Unexpected(ErrorCode::NotFound, "the mail system is not running");
-    }
-    struct flock all = everything();
-    if (::fcntl(file.get(), F_GETLK, &all) < 0) {
-        return Unexpected(system_error("ask who locks " + path, errno));
-    }
-    if (all.l_type == F_UNLCK) {
-        return Unexpected(ErrorCode::NotFound,
-                          path + " is held by processes of a master that ended");
-    }
-    if (all.l_pid <= 0) {
-        return Unexpected(ErrorCode::Denied,
-                          path +
-                              " is locked by a process that cannot be seen from here, say by one "
-                              "outside of this container");
-    }
-    return all.l_pid;
+    return holder_of(file.get(), path);
 }
 
 }  // namespace postrider::daemon

@@ -36,7 +36,7 @@ std::string owner_warning(const Owner&, const std::string& mail_owner);
 ///     maildrop/            1733  owner   what sendmail leaves while no daemon runs; 0700 where
 ///                                        nobody could read what others leave
 ///     public/              0755  owner   the sockets submit and control, which anyone may connect
-///     to pid/master.pid       0644          the master's, locked while it runs
+///     to pid/master.pid       0600          the master's, locked while it runs
 struct Layout {
     std::filesystem::path queue_directory;
 
@@ -54,7 +54,7 @@ Result<void> prepare(const Layout&, const Owner&);
 /// descriptor. Denied, naming the other's pid, when a master runs on this queue already.
 Result<UniqueFd> take_master_lock(const Layout&, const Log&);
 
-/// The pid of the running master; NotFound if none runs.
+/// The pid of the running master; NotFound if none runs, Denied to those who may not know.
 Result<pid_t> running_master(const Layout&);
 
 }  // namespace postrider::daemon

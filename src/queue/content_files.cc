@@ -58,7 +58,7 @@ Result<void> ContentFiles::write(std::uint64_t number, std::uint32_t piece,
     const int code = open.file->operations().xWrite(
         open.file->get(), bytes.data(), static_cast<int>(bytes.size()), place_of(piece));
     if (code == SQLITE_OK) return {};
-    return outcome(open, Unexpected(vfs_error("write", path_of(number), code)));
+    return outcome(open, Unexpected(vfs_error("write", path_of(number), code, open.file->get())));
 }
 
 Result<void> ContentFiles::sync(std::uint64_t number) {
@@ -66,7 +66,7 @@ Result<void> ContentFiles::sync(std::uint64_t number) {
     if (open.failed) return Unexpected(*open.failed);
     const int code = open.file->operations().xSync(open.file->get(), SQLITE_SYNC_NORMAL);
     if (code == SQLITE_OK) return {};
-    return outcome(open, Unexpected(vfs_error("sync", path_of(number), code)));
+    return outcome(open, Unexpected(vfs_error("sync", path_of(number), code, open.file->get())));
 }
 
 void ContentFiles::close(std::uint64_t number) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <functional>
 #include <random>
 
 #include <fcntl.h>
@@ -27,22 +28,43 @@ bool writes_in_place(const std::filesystem::path& directory) {
 }
 
 Result<RoomReserve> RoomReserve::open(const std::filesystem::path& file) {
-    UniqueFd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-    struct stat status {};
-    if (!fd || ::fstat(fd.get(), &status) != 0) {
-        return Unexpected(system_error("open " + file.string(), errno));
-    }
-    RoomReserve reserve(std::move(fd), file.string());
-    reserve.slices_ = static_cast<int>(std::min<std::int64_t>(status.st_size / kSlice, kSlices));
+    RoomReserve reserve(file.string());
+    if (auto done = reserve.make(); !done) return Unexpected(done.error());
+    if (auto done = reserve.look(); !done) return Unexpected(done.error());
+    if (auto done = reserve.cut_to(reserve.slices_); !done) return Unexpected(done.error());
     return reserve;
 }
 
-Result<void> RoomReserve::release() {
-    if (slices_ == 0) return Unexpected(ErrorCode::NotFound, path_ + ": nothing is left of it");
-    return shrink_to(slices_ - 1);
+Result<void> RoomReserve::make() {
+    file_.reset(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!file_) return Unexpected(system_error("open " + path_, errno));
+    return {};
 }
 
-Result<void> RoomReserve::shrink_to(int slices) {
+/// How much of it is there now, whoever has changed it.
+Result<void> RoomReserve::look() {
+    slices_ = 0;
+    if (!file_) return {};
+    struct stat status {};
+    if (::fstat(file_.get(), &status) != 0) {
+        return Unexpected(system_error("examine " + path_, errno));
+    }
+    const std::int64_t bytes = std::min<std::int64_t>(status.st_size, status.st_blocks * 512);
+    slices_ = static_cast<int>(std::min<std::int64_t>(bytes / kSlice, kSlices));
+    return {};
+}
+
+Result<void> RoomReserve::release() {
+    if (auto done = look(); !done) return done;
+    if (slices_ == 0) return Unexpected(ErrorCode::NotFound, path_ + ": nothing is left of it");
+    auto cut = cut_to(slices_ - 1);
+    if (cut || ::unlink(path_.c_str()) != 0) return cut;
+    file_.reset();
+    slices_ = 0;
+    return {};
+}
+
+Result<void> RoomReserve::cut_to(int slices) {
     if (::ftruncate(file_.get(), slices * kSlice) != 0) {
         return Unexpected(system_error("cut " + path_, errno));
     }
@@ -51,6 +73,10 @@ Result<void> RoomReserve::shrink_to(int slices) {
 }
 
 Result<void> RoomReserve::restore() {
+    if (!file_) {
+        if (auto made = make(); !made) return made;
+    }
+    if (auto done = look(); !done || is_whole()) return done;
     std::uint64_t seed = 0;
     if (::getrandom(&seed, sizeof seed, 0) != sizeof seed) {
         return Unexpected(system_error("get random bytes", errno));
@@ -63,12 +89,12 @@ Result<void> RoomReserve::restore() {
         const ssize_t size = ::pwrite(file_.get(), block.data(), sizeof block, at);
         if (size == sizeof block) continue;
         const int why = size < 0 ? errno : ENOSPC;
-        (void)shrink_to(slices_);
+        (void)cut_to(slices_);
         return Unexpected(system_error("write " + path_, why));
     }
     if (::fdatasync(file_.get()) != 0) {
         const int why = errno;
-        (void)shrink_to(slices_);
+        (void)cut_to(slices_);
         return Unexpected(system_error("sync " + path_, why));
     }
     ++slices_;

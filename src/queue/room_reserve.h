@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <utility>
 
 #include "core/result.h"
 #include "core/unique_fd.h"
@@ -22,23 +23,26 @@ public:
     static constexpr int kSlices = 4;
     static constexpr std::int64_t kSlice = 8LL * 1024 * 1024;
 
-    /// Opens or creates the file; restore() fills it.
+    /// Opens or creates the file; restore() fills it. A slice that has holes is none.
     static Result<RoomReserve> open(const std::filesystem::path& file);
 
     int slices() const { return slices_; }
     bool is_whole() const { return slices_ == kSlices; }
-    /// Gives one slice back. NotFound if none is left.
+    /// Gives one slice back, or all at once where a file cannot be cut without room, as under a
+    /// quota of btrfs. NotFound if none is left.
     Result<void> release();
-    /// Writes one slice, synced, of bytes that no file system can compress or share: some
-    /// hundredths of a second on a quick disk, some tenths on a slow one.
+    /// Writes one slice, unless it is whole; synced, of bytes that no file system can compress or
+    /// share: some hundredths of a second on a quick disk, some tenths on a slow one.
     Result<void> restore();
 
 private:
-    RoomReserve(UniqueFd file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
-    Result<void> shrink_to(int slices);
+    explicit RoomReserve(std::string path) : path_(std::move(path)) {}
+    Result<void> make();
+    Result<void> look();
+    Result<void> cut_to(int slices);
 
-    UniqueFd file_;
     std::string path_;
+    UniqueFd file_;  ///< None after it has been given back whole.
     int slices_ = 0;
 };
 

@@ -52,10 +52,25 @@ TEST_F(RoomReserveTest, AnUnfinishedSliceIsNone) {
     std::filesystem::resize_file(file(), RoomReserve::kSlice * 2 - 1);
     RoomReserve reserve = open();
     EXPECT_EQ(reserve.slices(), 1);
+    EXPECT_EQ(size(), RoomReserve::kSlice);
     ASSERT_TRUE(reserve.restore());
     EXPECT_EQ(size(), 2 * RoomReserve::kSlice);
-    std::filesystem::resize_file(file(), RoomReserve::kSlice * 100);
-    EXPECT_TRUE(open().is_whole()) << "nor is what is too much";
+}
+
+TEST_F(RoomReserveTest, NorIsOneOfHoles) {
+    ASSERT_TRUE(open().restore());
+    std::filesystem::resize_file(file(), RoomReserve::kSlice * RoomReserve::kSlices);
+    EXPECT_EQ(open().slices(), 1);
+}
+
+TEST_F(RoomReserveTest, WhatSomebodyHasTakenIsNotGivenBack) {
+    RoomReserve reserve = open();
+    ASSERT_TRUE(reserve.restore());
+    ASSERT_TRUE(reserve.restore());
+    std::filesystem::resize_file(file(), 0);
+    EXPECT_EQ(reserve.release().error().code, ErrorCode::NotFound);
+    EXPECT_EQ(size(), 0);
+    EXPECT_EQ(reserve.slices(), 0);
 }
 
 /// Else a file system that compresses, or keeps the same block once, has kept no room at all.

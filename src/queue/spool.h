@@ -63,6 +63,9 @@ public:
         /// What content has beyond so many pieces goes into a file of its own.
         std::uint32_t pieces_in_database = kPiecesInDatabase;
         std::string vfs;  ///< SQLite's file layer by name; empty for the system's. For fault tests.
+        /// Whether files are written in place; asked of the file system unless it is said here. For
+        /// fault tests.
+        std::optional<bool> in_place;
     };
 
     /// Opens the spool, creating it if absent, and takes the lock that proves no other process
@@ -93,9 +96,11 @@ public:
     /// durable, as if its commit had succeeded; false if nothing of it does, now or after a crash.
     /// After an error the spool is as broken as before.
     virtual Result<bool> reopen() = 0;
-    /// Whether the last transaction, which the disk had no room for, is worth another try: it gave
-    /// up what was kept back for that (R6). Never for one that brought mail.
+    /// Whether the last transaction, which the disk had no room for, is worth another try: it has
+    /// to be recorded, brought no mail, and some of what is kept back for that was given up (R6).
     virtual bool made_room() const = 0;
+    /// Not all of that is there again. checkpoint() sees to it, once there is room.
+    virtual bool lacks_reserve() const = 0;
     /// Why new mail is refused: for lack of room, or because the store was moved away. It is over
     /// when mail has been taken again and none has been refused for a while.
     virtual std::optional<Error> shortage() const = 0;

@@ -53,6 +53,7 @@ Result<std::vector<AccountTrouble>> SqliteSpool::troubles() {
 }
 
 Result<void> SqliteSpool::save(const AccountTrouble& trouble) {
+    must_be_recorded_ = true;
     return whole([&]() -> Result<void> {
         const std::string key = trouble.account.key();
         const std::string status = mail::to_string(trouble.status);

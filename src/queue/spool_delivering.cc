@@ -269,6 +269,7 @@ Result<void> SqliteSpool::tell(const Summary::Told& told, Standing standing) {
 }
 
 Result<void> SqliteSpool::summarise(const Summary& summary) {
+    must_be_recorded_ = true;
     return whole([&]() -> Result<void> {
         // All are looked at before any is changed: an operator may have been quicker.
         std::vector<Standing> standings;
@@ -285,6 +286,7 @@ Result<void> SqliteSpool::summarise(const Summary& summary) {
 }
 
 Result<Settled> SqliteSpool::settle(const Settlement& settlement) {
+    must_be_recorded_ = true;
     const std::uint64_t number = settlement.number;
     const auto record = leases_.find(number);
     auto outcome = whole([&]() -> Result<Settled> {

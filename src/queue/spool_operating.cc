@@ -35,6 +35,7 @@ std::optional<std::uint64_t> number_in(const mail::QueueId& id) {
 /// `change` answers whether it changed the message.
 template <typename Change>
 Result<Spool::Changed> SqliteSpool::for_selected(const Selection& selection, Change change) {
+    must_be_recorded_ = true;
     return whole([&]() -> Result<Changed> {
         Changed changed;
         const auto apply = [&](const StoredMessage& message) -> Result<void> {

@@ -13,8 +13,12 @@ namespace {
 constexpr std::uint64_t kRoomTrusted = 4ULL * 1024 * 1024;
 /// A disk that is nearly full takes one message and refuses the next.
 constexpr auto kShortageMin = std::chrono::seconds{60};
-/// Between two slices of the reserve that are taken back. Each makes calls wait for its sync.
-constexpr auto kMendInterval = std::chrono::seconds{10};
+/// From giving back a slice of the reserve until one is taken back; then between two, each of which
+/// makes calls wait for its sync; and, while the file system says that there is room and has none,
+/// at most.
+constexpr Duration kMendAfter = std::chrono::seconds{10};
+constexpr Duration kMendInterval = std::chrono::seconds{2};
+constexpr Duration kMendIntervalMax = std::chrono::minutes{10};
 
 std::string megabytes(int slices) {
     return std::to_string(slices * RoomReserve::kSlice / (1024 * 1024)) + " MB";
@@ -92,15 +96,17 @@ Result<void> SqliteSpool::reserve_log() {
 }
 
 /// After a transaction that failed. On a full disk a log that has been copied can be written anew
-/// from its beginning; where that takes new blocks, too, there is the reserve.
+/// from its beginning; where that takes new blocks, too, there is the reserve, for what has to be
+/// recorded: not for mail that comes in, nor for what can be done later.
 void SqliteSpool::make_room(const Error& error) {
     if (error.code != ErrorCode::DiskFull || in_memory_) return;
     (void)database_->checkpoint();
-    made_room_ = !takes_mail_ && release_reserve(error);
+    if (must_be_recorded_ && !takes_mail_) made_room_ = released_ || release_reserve(error);
 }
 
 void SqliteSpool::open_reserve() {
     if (in_memory_) return;
+    mend_interval_ = kMendInterval;
     const std::filesystem::path file = options_.directory / "queue.reserve";
     if (in_place_) {
         // The folder may have come here from another file system.
@@ -119,7 +125,11 @@ void SqliteSpool::open_reserve() {
 void SqliteSpool::fill_reserve() {
     if (!reserve_) return;
     Result<void> grown;
-    while (grown && !reserve_->is_whole()) grown = grow_reserve();
+    while (grown && !reserve_->is_whole()) {
+        grown = has_room_for_reserve()
+                    ? reserve_->restore()
+                    : Result<void>(Unexpected(ErrorCode::DiskFull, "too little space"));
+    }
     if (grown || !log_) return;
     log_->warning("a reserve of " + megabytes(reserve_->slices()) + " for a full disk instead of " +
                   megabytes(RoomReserve::kSlices) + ": " + grown.error().message);
@@ -128,32 +138,34 @@ void SqliteSpool::fill_reserve() {
 /// Once somebody has made room, what was given back is taken again.
 void SqliteSpool::mend_reserve() {
     if (!reserve_ || reserve_->is_whole() || clock_.monotonic() < mend_reserve_at_) return;
-    mend_reserve_at_ = clock_.monotonic() + kMendInterval;
-    if (grow_reserve() && reserve_->is_whole() && log_) {
+    mend_reserve_at_ = clock_.monotonic() + mend_interval_;
+    if (!has_room_for_reserve()) return;
+    const auto grown = reserve_->restore();
+    mend_interval_ = grown ? kMendInterval : std::min(mend_interval_ * 2, kMendIntervalMax);
+    if (grown && reserve_->is_whole() && log_) {
         log_->info("queue.reserve: whole again, " + megabytes(RoomReserve::kSlices));
     }
 }
 
-Result<void> SqliteSpool::grow_reserve() {
+bool SqliteSpool::has_room_for_reserve() const {
     const auto space = free_space(options_.directory);
-    if (!space) return Unexpected(space.error());
-    if (*space < options_.free_space_floor + RoomReserve::kSlice) {
-        return Unexpected(ErrorCode::DiskFull, options_.directory.string() + ": too little space");
-    }
-    return reserve_->restore();
+    return space && *space >= options_.free_space_floor + RoomReserve::kSlice;
 }
 
 /// Whether it is worth trying again what met this error.
 bool SqliteSpool::release_reserve(const Error& error) {
     if (error.code != ErrorCode::DiskFull || !reserve_ || reserve_->slices() == 0) return false;
+    const int slices = reserve_->slices();
     const auto released = reserve_->release();
-    mend_reserve_at_ = clock_.monotonic() + kMendInterval;
-    if (!log_) return released.has_value();
-    if (released) {
-        log_->warning("no room on the disk: " + megabytes(1) +
+    const bool failed_before = std::exchange(release_failed_, !released);
+    mend_interval_ = kMendInterval;
+    mend_reserve_at_ = clock_.monotonic() + kMendAfter;
+    released_ = released_ || released;
+    if (log_ && released) {
+        log_->warning("no room on the disk: " + megabytes(slices - reserve_->slices()) +
                       " of queue.reserve are given back for outcomes, " +
                       megabytes(reserve_->slices()) + " of it are left: " + error.message);
-    } else {
+    } else if (log_ && !failed_before) {
         log_->warning("no room on the disk, and queue.reserve cannot be given back: " +
                       released.error().message);
     }

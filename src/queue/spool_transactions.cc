@@ -6,6 +6,7 @@
 #include "queue/store_files.h"
 
 namespace postrider::queue {
+
 Result<void> SqliteSpool::usable() const {
     if (is_broken()) {
         return Unexpected(ErrorCode::Unavailable, "queue store is broken and being reopened");
@@ -24,6 +25,8 @@ Result<void> SqliteSpool::begin() {
     if (auto begun = database_->perform("BEGIN"); !begun) return begun;
     open_ = true;
     takes_mail_ = false;
+    must_be_recorded_ = false;
+    released_ = false;
     made_room_ = false;
     room_ = 0;
     files_removed_ = false;

@@ -69,7 +69,7 @@ SqliteSpool::SqliteSpool(const Options& options, bool in_memory, const Clock& cl
                          std::optional<Log> log, UniqueFd lock)
     : options_(options),
       in_memory_(in_memory),
-      in_place_(in_memory || writes_in_place(options.directory)),
+      in_place_(in_memory || options.in_place.value_or(writes_in_place(options.directory))),
       clock_(clock),
       log_(std::move(log)),
       lock_(std::move(lock)),
@@ -93,12 +93,12 @@ Result<void> SqliteSpool::start() {
         if (auto done = check_tables(); !done) return done;
     }
     if (auto done = read_counts(); !done) return done;
-    if (auto done = with_reserve([&] { return drop_unfinished(); }); !done) return done;
+    if (auto done = with_reserve([&] { return begin_anew(); }); !done) return done;
     // The database itself has to say that it is in use: else nobody would miss its log.
     if (auto done = database_->checkpoint(); !done && log_) {
         log_->warning("not marked as in use: " + done.error().message);
     }
-    if (auto done = with_reserve([&] { return find_suspects(); }); !done) return done;
+    if (auto done = find_suspects(); !done) return done;
     rest();
     return {};
 }
@@ -128,6 +128,18 @@ Result<std::int64_t> SqliteSpool::stored_serial() {
     return database_->query_integer("SELECT serial FROM state");
 }
 
+/// After a commit that failed the log is written again, as in resolve().
+Result<void> SqliteSpool::begin_anew() {
+    if (is_broken()) {
+        auto done = write_again_and_sync(log_file(options_.directory), options_.vfs);
+        if (done) done = connect();
+        if (!done) return done;
+    }
+    auto done = drop_unfinished();
+    if (!done && !in_memory_) database_.reset();
+    return done;
+}
+
 /// At this instant whatever was being received stops to be a message that might come.
 Result<void> SqliteSpool::drop_unfinished() {
     auto done = database_->execute(
@@ -137,10 +149,7 @@ Result<void> SqliteSpool::drop_unfinished() {
         "DELETE FROM receiving;"
         "DELETE FROM content WHERE id < 1 << 24;"
         "COMMIT");
-    if (!done) {
-        if (database_->in_transaction()) (void)database_->perform("ROLLBACK");
-        return done;
-    }
+    if (!done) return done;
     ++serial_;
     testify();
     return {};

@@ -58,6 +58,7 @@ public:
     bool is_broken() const override { return database_ == nullptr; }
     Result<bool> reopen() override;
     bool made_room() const override { return made_room_; }
+    bool lacks_reserve() const override { return reserve_ && !reserve_->is_whole(); }
     std::optional<Error> shortage() const override { return shortage_; }
 
     Result<std::uint64_t> reserve(std::uint32_t count) override;
@@ -100,6 +101,7 @@ private:
 
     // Opening and recovering.
     Result<void> connect();
+    Result<void> begin_anew();
     Result<void> drop_unfinished();
     void check_log();
     void ask_witness();
@@ -136,7 +138,7 @@ private:
     void open_reserve();
     void fill_reserve();
     void mend_reserve();
-    Result<void> grow_reserve();
+    bool has_room_for_reserve() const;
     bool release_reserve(const Error&);
     /// Once more with each slice of the reserve, if the disk is full.
     template <typename Body>
@@ -197,7 +199,7 @@ private:
     // Constant after construction.
     const Options options_;
     const bool in_memory_;
-    const bool in_place_;  ///< Whether files are written in place.
+    const bool in_place_;
     const Clock& clock_;
     const std::optional<Log> log_;
     const UniqueFd lock_;
@@ -207,6 +209,8 @@ private:
     std::optional<CrashBook> crash_book_;
     std::optional<RoomReserve> reserve_;  ///< None where files are written in place.
     MonotonicTime mend_reserve_at_{};
+    Duration mend_interval_{};
+    bool release_failed_ = false;  ///< Somebody has been told.
     std::optional<Witness> witness_;
     bool witness_failed_ = false;  ///< Somebody has been told.
     Counts counts_{};
@@ -224,7 +228,9 @@ private:
     std::optional<Error> spoilt_;
     Counts counts_before_{};
     std::int64_t changes_before_ = 0;
-    bool takes_mail_ = false;  ///< Content came in, so that it may be refused.
+    bool takes_mail_ = false;        ///< Content came in, so that it may be refused.
+    bool must_be_recorded_ = false;  ///< An outcome, what an operator wants, an account's state.
+    bool released_ = false;          ///< Some of the reserve, on the way.
     bool made_room_ = false;
     std::uint64_t room_ = 0;  ///< Bytes that may still come in before the disk is asked again.
     std::vector<std::uint64_t> begun_;             ///< Received from this transaction on.

@@ -25,6 +25,8 @@ constexpr auto kIdleAfter = std::chrono::milliseconds{20};
 /// After so long without a call the memory that the work took is given back. To read it again costs
 /// the next message some tenths of a millisecond.
 constexpr auto kRestAfter = std::chrono::milliseconds{500};
+/// Without a call, while room is missing that is kept back for outcomes.
+constexpr auto kReserveAfter = std::chrono::seconds{5};
 constexpr Duration kReopenMin = std::chrono::milliseconds{200};
 constexpr Duration kReopenMax = std::chrono::seconds{10};
 
@@ -177,6 +179,8 @@ void StorageThread::work() {
                 forget_code_pages();
                 lock.lock();
                 continue;
+            } else if (spool_->lacks_reserve()) {
+                changed_.wait_for(lock, kReserveAfter, some_work);
             } else {
                 changed_.wait(lock, some_work);
             }

@@ -75,7 +75,7 @@ Result<void> with_log_file(const std::filesystem::path& path, const std::string&
         vfs->xOpen(vfs, path.c_str(), file.get(), SQLITE_OPEN_READWRITE | SQLITE_OPEN_WAL, nullptr);
     if (code == SQLITE_OK) code = body(file.get());
     if (code == SQLITE_OK) return {};
-    return Unexpected(vfs_error("write", path, code));
+    return Unexpected(vfs_error("write", path, code, file.get()));
 }
 
 }  // namespace

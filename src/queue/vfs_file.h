@@ -35,10 +35,18 @@ inline sqlite3_vfs* find_vfs(const std::string& name) {
     return sqlite3_vfs_find(name.empty() ? nullptr : name.c_str());
 }
 
-/// What went wrong with `path`, for people.
-inline Error vfs_error(const char* verb, const std::filesystem::path& path, int code) {
+/// What went wrong with `path`, for people; with what the system said about `file`, if it is open.
+/// SQLite knows only ENOSPC from a write as "full"; a quota is the same to us.
+inline Error vfs_error(const char* verb, const std::filesystem::path& path, int code,
+                       sqlite3_file* file = nullptr) {
+    const std::string what = std::string(verb) + " " + path.string();
+    int number = 0;
+    if (file != nullptr && file->pMethods != nullptr && (code & 0xff) == SQLITE_IOERR) {
+        (void)file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &number);
+    }
+    if (number != 0) return system_error(what, number);
     return {code == SQLITE_FULL ? ErrorCode::DiskFull : ErrorCode::Io,
-            std::string(verb) + " " + path.string() + ": " + sqlite3_errstr(code)};
+            what + ": " + sqlite3_errstr(code)};
 }
 
 }  // namespace postrider::queue

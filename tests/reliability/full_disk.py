@@ -41,6 +41,12 @@ def is_empty(world):
     return listed.returncode == 0 and not listed.stdout
 
 
+def kept_back(world):
+    """Megabytes."""
+    reserve = world.queue / "queue.reserve"
+    return reserve.stat().st_size >> 20 if reserve.exists() else 0
+
+
 def outcomes_are_recorded_on_a_full_disk():
     """Not a byte is free when the smarthost begins to answer."""
     outcomes_are_recorded_on(160, "ext4")
@@ -51,9 +57,17 @@ def outcomes_are_recorded_where_files_are_copied_on_write():
     outcomes_are_recorded_on(300, "btrfs")
 
 
-def outcomes_are_recorded_on(megabytes, kind):
+def a_quota_that_is_used_up_is_a_full_disk():
+    """The file system says that there is room."""
+    outcomes_are_recorded_on(300, "btrfs", quota=150)
+
+
+def outcomes_are_recorded_on(megabytes, kind, quota=None):
     count = 300 if LONG else 60
     with World(main_cf=SMALL, script="END * x1000000 wait 30\n") as world, FileSystem(world, megabytes, kind=kind):
+        if quota:
+            subprocess.run(["btrfs", "quota", "enable", world.queue], check=True)
+            subprocess.run(["btrfs", "qgroup", "limit", f"{quota}M", world.queue], check=True)
         alerts = world.tell_alerts()
         world.stop(world.smarthost)
         world.start()
@@ -61,15 +75,18 @@ def outcomes_are_recorded_on(megabytes, kind):
         expect(submit(ledger, count=count), "250")
         assert alerts() == []
         ballast = fill(world)
-        assert free_bytes(world.queue) < 8192, free_bytes(world.queue)
+        assert quota or free_bytes(world.queue) < 8192, free_bytes(world.queue)
         expect(submit(ledger, count=3), "452 4.3.1")
         wait_until(alerts, "an alert", log=world.log)
         [(state, account, reason)] = alerts()
-        assert (state, account) == ("disk-full", "the queue's store") and "KB left" in reason, alerts()
+        assert (state, account) == ("disk-full", "the queue's store"), alerts()
+        assert ("Disk quota exceeded" if quota else "KB left") in reason, alerts()
         world.start_smarthost()
         world.command("postrider", "flush")
         # No disturbance is noted: a second copy of anything is a failure.
         wait_until(lambda: is_empty(world), "an empty queue on a full disk", 120, world.log)
+        # Under a quota a file cannot be cut, only removed.
+        assert kind != "btrfs" or quota or kept_back(world) >= 8, f"{kept_back(world)} MB are left"
         world.kill()
         world.start()
         time.sleep(2)
@@ -78,6 +95,8 @@ def outcomes_are_recorded_on(megabytes, kind):
         ballast.unlink()
         os.sync()  # btrfs counts what is free then.
         wait_until(lambda: submit(ledger)[0].startswith("250"), "acceptance once there is room", log=world.log)
+        if kind == "btrfs":
+            wait_until(lambda: kept_back(world) == 32, "a whole reserve, without a call", log=world.log)
         print(f"FIGURES full disk, {kind}: {ledger.settle()}", flush=True)
 
 
@@ -246,6 +265,6 @@ def files_may_not_grow():
 
 if __name__ == "__main__":
     main(outcomes_are_recorded_on_a_full_disk, outcomes_are_recorded_where_files_are_copied_on_write,
-         without_what_is_kept_back_nothing_is_recorded, one_that_copies_on_write_is_opened_by_nobody_else,
+         without_what_is_kept_back_nothing_is_recorded, a_quota_that_is_used_up_is_a_full_disk, one_that_copies_on_write_is_opened_by_nobody_else,
          filling_up_under_load_costs_no_copy, filling_up_under_load_where_files_are_copied_on_write_costs_no_copy,
          it_starts_on_a_full_disk, it_starts_on_a_full_disk_that_copies_on_write, no_inodes_are_no_room, a_file_system_that_counts_no_inodes_is_not_full, files_may_not_grow)

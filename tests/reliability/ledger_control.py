@@ -33,8 +33,8 @@ def a_queue_that_forgets_is_found():
         ledger = Ledger(world)
         submit(world, ledger, ledger.new_letter(200))
         world.kill()
-        for name in ("queue.db", "queue.db-wal", "queue.db-shm"):
-            (world.queue / name).unlink()
+        for file in world.queue.glob("queue.db*"):
+            file.unlink()
         world.start_smarthost()
         world.start()
         finds(ledger, "1 recipients lost")

@@ -332,6 +332,100 @@ TEST(SpoolFaults, AFullDiskIsAShortageUntilMailHasBeenTakenForAWhile) {
     EXPECT_FALSE(disk.spool().shortage());
 }
 
+/// Where files are copied on write: what of the reserve each kind of transaction gets.
+class ReserveForOutcomes : public ::testing::Test {
+protected:
+    void SetUp() override {
+        Spool::Options options;
+        options.directory = folder_.path();
+        options.free_space_floor = 0;
+        options.vfs = testing::FaultVfs::kName;
+        options.in_place = false;
+        auto opened = Spool::open(options, clock_, Log(lines_, "qmgr"));
+        ASSERT_TRUE(opened) << opened.error().message;
+        spool_ = std::move(*opened);
+        ASSERT_EQ(megabytes(), 32U);
+        ASSERT_TRUE(submit());
+    }
+    template <typename Body>
+    Result<void> transact(Body body) {
+        if (auto begun = spool_->begin(); !begun) return begun;
+        const auto done = body();
+        const auto committed = spool_->commit_transaction();
+        if (!done) return Unexpected(done.error());
+        return committed;
+    }
+    Result<void> submit() {
+        return transact([&]() -> Result<void> {
+            const auto number = spool_->reserve(1);
+            if (!number) return Unexpected(number.error());
+            return spool_->commit(
+                testing::message(*number, clock_.now(), {"b@example.com"}, "x\r\n"), 0, "x\r\n");
+        });
+    }
+    Settlement sent() {
+        (void)spool_->begin();
+        const auto leases = spool_->lease_due(1);
+        (void)spool_->commit_transaction();
+        Settlement settlement;
+        settlement.number = leases->front().number;
+        settlement.outcomes.push_back(testing::outcome(0, Kind::Sent));
+        settlement.finished = true;
+        return settlement;
+    }
+    Result<void> settle(const Settlement& settlement) {
+        return transact([&]() -> Result<Settled> { return spool_->settle(settlement); });
+    }
+    void no_room_for_the_next_write() { vfs_.fail(Operation::Write, 1, SQLITE_FULL); }
+    std::uintmax_t megabytes() const {
+        return std::filesystem::file_size(folder_.path() / "queue.reserve") >> 20;
+    }
+
+    testing::FaultVfs vfs_;
+    testing::TemporaryFolder folder_;
+    ManualClock clock_;
+    CapturedLog lines_;
+    std::unique_ptr<Spool> spool_;
+};
+
+TEST_F(ReserveForOutcomes, AnOutcomeGetsASliceAndIsTriedAgain) {
+    const Settlement settlement = sent();
+    no_room_for_the_next_write();
+    EXPECT_EQ(settle(settlement).error().code, ErrorCode::DiskFull);
+    EXPECT_TRUE(spool_->made_room());
+    EXPECT_EQ(megabytes(), 24U) << "one slice, not two";
+    EXPECT_TRUE(settle(settlement));
+    EXPECT_FALSE(spool_->made_room());
+    EXPECT_EQ(spool_->list(0, 10)->size(), 0U);
+}
+
+TEST_F(ReserveForOutcomes, MailThatComesInGetsNone) {
+    no_room_for_the_next_write();
+    EXPECT_EQ(submit().error().code, ErrorCode::DiskFull);
+    EXPECT_FALSE(spool_->made_room());
+    EXPECT_EQ(megabytes(), 32U);
+}
+
+TEST_F(ReserveForOutcomes, NorDoesWhatCanBeDoneLater) {
+    no_room_for_the_next_write();
+    EXPECT_EQ(transact([&] { return spool_->reserve(100); }).error().code, ErrorCode::DiskFull);
+    EXPECT_FALSE(spool_->made_room());
+    EXPECT_EQ(megabytes(), 32U);
+}
+
+TEST_F(ReserveForOutcomes, ComesBackSliceBySlice) {
+    const Settlement settlement = sent();
+    no_room_for_the_next_write();
+    EXPECT_FALSE(settle(settlement));
+    ASSERT_TRUE(spool_->lacks_reserve());
+    ASSERT_TRUE(spool_->checkpoint(true));
+    EXPECT_EQ(megabytes(), 24U) << "not at once: whoever filled the disk may go on";
+    clock_.advance(std::chrono::seconds{11});
+    ASSERT_TRUE(spool_->checkpoint(true));
+    EXPECT_EQ(megabytes(), 32U);
+    EXPECT_FALSE(spool_->lacks_reserve());
+}
+
 TEST(SpoolFaults, TheMessageAfterAFailedSyncIsFine) {
     Disk disk(new_seed());
     ASSERT_TRUE(disk.submit());

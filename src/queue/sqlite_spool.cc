@@ -111,6 +111,10 @@ Result<void> SqliteSpool::connect() {
     // Another file, even an empty one, is not what our leases and counts are about.
     if (auto there = check_place(); !there) return there;
     auto opened = open_database(options, in_memory_);
+    if (!opened && opened.error().code == ErrorCode::Unavailable) {
+        return Unexpected(ErrorCode::Unavailable,
+                          opened.error().message + "; somebody has it open, say a shell of sqlite3");
+    }
     if (!opened) return Unexpected(opened.error());
     database_ = std::move(*opened);
     if (!in_memory_) identity_ = identity_of(database_file(options_.directory));

@@ -174,7 +174,10 @@ public:
 private:
     pid_t master_or_fatal() {
         const auto master = daemon::running_master(layout_);
-        if (!master) program_.fatal("the mail system is not running");
+        // Before the first start there is not even the file.
+        const bool runs_not = !master && master.error().code == ErrorCode::NotFound;
+        if (runs_not) program_.fatal("the mail system is not running");
+        if (!master) program_.fatal(master.error().message);
         return *master;
     }
 

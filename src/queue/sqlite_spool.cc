@@ -112,8 +112,9 @@ Result<void> SqliteSpool::connect() {
     if (auto there = check_place(); !there) return there;
     auto opened = open_database(options, in_memory_);
     if (!opened && opened.error().code == ErrorCode::Unavailable) {
-        return Unexpected(ErrorCode::Unavailable,
-                          opened.error().message + "; somebody has it open, say a shell of sqlite3");
+        return Unexpected(
+            ErrorCode::Unavailable,
+            opened.error().message + "; somebody has it open, say a shell of sqlite3");
     }
     if (!opened) return Unexpected(opened.error());
     database_ = std::move(*opened);

@@ -30,8 +30,11 @@ bool writes_in_place(const std::filesystem::path& directory) {
 Result<RoomReserve> RoomReserve::open(const std::filesystem::path& file) {
     RoomReserve reserve(file.string());
     if (auto done = reserve.make(); !done) return Unexpected(done.error());
-    if (auto done = reserve.look(); !done) return Unexpected(done.error());
-    if (auto done = reserve.cut_to(reserve.slices_); !done) return Unexpected(done.error());
+    const auto status = reserve.status();
+    if (!status) return Unexpected(status.error());
+    const std::int64_t bytes = std::min<std::int64_t>(status->st_size, status->st_blocks * 512);
+    const auto slices = static_cast<int>(std::min<std::int64_t>(bytes / kSlice, kSlices));
+    if (auto done = reserve.cut_to(slices); !done) return Unexpected(done.error());
     return reserve;
 }
 
@@ -41,16 +44,18 @@ Result<void> RoomReserve::make() {
     return {};
 }
 
-/// How much of it is there now, whoever has changed it.
-Result<void> RoomReserve::look() {
-    slices_ = 0;
-    if (!file_) return {};
+Result<struct stat> RoomReserve::status() const {
     struct stat status {};
-    if (::fstat(file_.get(), &status) != 0) {
-        return Unexpected(system_error("examine " + path_, errno));
-    }
-    const std::int64_t bytes = std::min<std::int64_t>(status.st_size, status.st_blocks * 512);
-    slices_ = static_cast<int>(std::min<std::int64_t>(bytes / kSlice, kSlices));
+    if (::fstat(file_.get(), &status) == 0) return status;
+    return Unexpected(system_error("examine " + path_, errno));
+}
+
+/// Somebody may have cut it. How many blocks it has is not asked here: ZFS says so seconds later.
+Result<void> RoomReserve::look() {
+    if (!file_) return {};
+    const auto now = status();
+    if (!now) return Unexpected(now.error());
+    slices_ = static_cast<int>(std::min<std::int64_t>(slices_, now->st_size / kSlice));
     return {};
 }
 

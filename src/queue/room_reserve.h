@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include <sys/stat.h>
+
 #include "core/result.h"
 #include "core/unique_fd.h"
 
@@ -38,6 +40,7 @@ public:
 private:
     explicit RoomReserve(std::string path) : path_(std::move(path)) {}
     Result<void> make();
+    Result<struct stat> status() const;
     Result<void> look();
     Result<void> cut_to(int slices);
 

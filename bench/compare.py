@@ -21,9 +21,10 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests" / "support"))
-from contestants import Dma, Ours, Sink, Theirs
+from contestants import Ours, Sink, Theirs
 from mailbench import ROOT, TESTS, Skip, World, wait_until
 from measures import MEASURES, RECIPIENT, SENDER
+from peers import PEERS
 from private_postfix import PrivateRoot
 
 LOAD = TESTS.parent / "bench"
@@ -33,8 +34,8 @@ OURS_ALONE = {"group_commit", "endurance"}
 # Once is enough where a million messages must be made first and the figures hardly differ.
 ONCE = {"scale", "endurance"}
 # Only when it is asked for.
-LONG = {"endurance"}
-OTHERS = {"ingest": "smtp-sink", "sendmail": "dma"}
+LONG = {"endurance", "peers"}
+OTHERS = {"ingest": ["smtp-sink"], "sendmail": ["dma"], "peers": list(PEERS)}
 
 
 class Bench:
@@ -60,8 +61,8 @@ class Bench:
             return Theirs(self.world.ca)
         if name == "smtp-sink":
             return Sink(self.root)
-        if name == "dma":
-            return Dma(self.world.directory, self.root.root)
+        if name in PEERS:
+            return PEERS[name](self.world.directory, self.world.ca)
         return Ours(SLOW_SYNC_MS if measure == "group_commit" else None)
 
     # Load -----------------------------------------------------------------------------------------
@@ -120,7 +121,7 @@ class Bench:
 
     def flush_and_drain(self, queue, count):
         begun = time.monotonic()
-        queue.queue_command("postqueue", "-f")
+        queue.flush()
         self.wait_for_deliveries(queue, count)
         return time.monotonic() - begun
 
@@ -161,12 +162,12 @@ def durable_writes_per_second(directory):
 def contestants_of(measure, ours_only):
     if ours_only or measure in OURS_ALONE:
         return ["postrider"]
-    return [name for name in ("Postfix", OTHERS.get(measure), "postrider") if name]
+    return ["Postfix", *OTHERS.get(measure, ()), "postrider"]
 
 
 def run(bench, options):
-    """{contestant: {what: [value of each round]}}"""
-    values = {}
+    """{contestant: {what: [value of each round]}}, and {contestant: version}."""
+    values, versions = {}, {}
     measures = options.only.split(",")
     rounds = [[one for one in measures if number == 0 or one not in ONCE]
               for number in range(options.rounds)]
@@ -178,22 +179,31 @@ def run(bench, options):
                 done += 1
                 print(f"[{done}/{total}] round {round_number + 1}: {measure}, {name}",
                       file=sys.stderr, flush=True)
-                queue = bench.start(name, measure)
                 try:
+                    queue = bench.start(name, measure)
+                except Skip as reason:
+                    if name not in PEERS:
+                        raise
+                    print(f"SKIPPED {measure}, {name}: {reason}", file=sys.stderr, flush=True)
+                    continue
+                try:
+                    if queue.version:
+                        versions[name] = queue.version
                     for what, value in MEASURES[measure](bench, queue).items():
                         values.setdefault(name, {}).setdefault(what, []).append(value)
                 finally:
                     queue.close()
-    return values
+    return values, versions
 
 
-def report(values, durable_writes, options):
+def report(values, versions, durable_writes, options):
     """The table, and the same for machines."""
-    names = [name for name in ("Postfix", *OTHERS.values(), "postrider") if name in values]
+    names = [name for name in ("Postfix", "smtp-sink", *PEERS, "postrider") if name in values]
     medians = {name: {what: statistics.median(rounds) for what, rounds in values[name].items()}
                for name in names}
     print(f"{os.cpu_count()} processors, {durable_writes:.0f} durable 4 KB writes/s, "
-          f"medians of {options.rounds}\n")
+          f"medians of {options.rounds}")
+    print(", ".join(f"{name} {version}" for name, version in versions.items()) + "\n")
     print(f"{'':58}" + "".join(f"{name:>12}" for name in names) + f"{'ratio':>9}")
     for what, ours in medians["postrider"].items():
         cells = [f"{medians[name][what]:12.2f}" if what in medians[name] else f"{'':12}"
@@ -205,7 +215,8 @@ def report(values, durable_writes, options):
                             capture_output=True, text=True).stdout.strip()
     path = ROOT / "bench" / "results" / f"{now:%Y%m%dT%H%M%SZ}.json"
     path.write_text(json.dumps({"commit": commit, "durable_writes_per_second": durable_writes,
-                                "processors": os.cpu_count(), "values": values}, indent=1))
+                                "processors": os.cpu_count(), "versions": versions,
+                                "values": values}, indent=1))
     print(f"\n{path}")
 
 
@@ -220,10 +231,10 @@ def main():
     bench = Bench(options.quick, options.minutes)
     try:
         durable_writes = durable_writes_per_second(bench.world.directory)
-        values = run(bench, options)
+        values, versions = run(bench, options)
     finally:
         bench.close()
-    report(values, durable_writes, options)
+    report(values, versions, durable_writes, options)
 
 
 if __name__ == "__main__":

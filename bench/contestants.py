@@ -5,6 +5,7 @@ relayhost, account and log level, and keep their queue on the same file system.
 """
 
 import contextlib
+import gzip
 import os
 import pathlib
 import re
@@ -66,6 +67,8 @@ def slow_syncs(counter, milliseconds):
 
 class Contestant:
     """A queue whose smarthost may be there or not."""
+    version = None  # Of other people's.
+    delivered = rb" status=sent "
 
     def sent(self):
         """How many deliveries the log tells of, read on from the last call."""
@@ -74,7 +77,7 @@ class Contestant:
             text = log.read()
         text = text[:text.rfind(b"\n") + 1]
         self._read += len(text)
-        self._sent += len(re.findall(rb" status=sent ", text))
+        self._sent += len(re.findall(self.delivered, text))
         return self._sent
 
     def memory(self):
@@ -109,6 +112,13 @@ class Contestant:
     def empty(self):
         """Removes what is queued."""
         self.queue_command("postsuper", "-d", "ALL")
+
+    def hold(self):
+        """Called before mail comes that is to wait for the smarthost."""
+
+    def flush(self):
+        """Makes it try all at once that is queued."""
+        self.queue_command("postqueue", "-f")
 
     def pids(self):
         parents = {}
@@ -206,6 +216,7 @@ mynetworks = 127.0.0.0/8
         self.postfix.__enter__()
         self.postfix.root.run("/usr/sbin/postmap", "hash:/etc/postfix/smtp_auth")
         self.log_file = self.postfix.log_file
+        self.version = debian_version(self.postfix.root.root, "postfix")
         self._read = self._sent = 0
         self.postfix.start()
         wait_until(lambda: len(self.pids()) >= 3, "Postfix's processes")
@@ -238,52 +249,9 @@ mynetworks = 127.0.0.0/8
         return self.postfix.root.run(f"/usr/sbin/{words[0]}", *words[1:])
 
 
-class Dma(Contestant):
-    """DragonFly's mail agent, from Debian's package: its `sendmail` stores and syncs by itself, and
-    there is no daemon. Unpacked beside the private root, and run in it."""
-    name = "dma"
-
-    def __init__(self, directory, root):
-        directory = pathlib.Path(directory) / "dma"
-        etc, spool = directory / "etc", directory / "spool"
-        for path in (etc, spool):
-            path.mkdir(parents=True)
-        # DEFER: what is stored waits for `dma -q`.
-        (etc / "dma.conf").write_text("SMARTHOST localhost\nPORT 1\nDEFER\nMAILNAME desk.example\n")
-        (etc / "auth.conf").write_text("")
-        spool.chmod(0o777)
-        self.root = PrivateRoot(directory, {"/opt": unpacked("dma", root), "/etc/dma": etc,
-                                            "/var/spool/dma": spool})
-        self.root.__enter__()
-
-    def close(self):
-        self.root.__exit__(None, None, None)
-        shutil.rmtree(self.root.directory, ignore_errors=True)
-
-    def enter(self):
-        self.root.enter()
-
-    def sendmail(self):
-        return ["/opt/usr/sbin/dma"]
-
-
-def unpacked(package, root):
-    """Where the files of one of Debian's packages are; fetched once, and kept beside the root."""
-    place = root.parent / "peers" / package
-    if not place.exists():
-        part = place.with_name(package + ".part")
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        subprocess.run(["apt-get", "download", "-qq", package], cwd=part, check=True, timeout=300,
-                       capture_output=True)
-        subprocess.run(["dpkg", "-x", next(part.glob("*.deb")), part / "files"], check=True)
-        part.rename(place)
-    return place / "files"
-
-
 class Sink(Contestant):
     """smtp-sink: takes mail and stores nothing. What a queue could at best take in."""
-    name = "smtp-sink"
+    name, version = "smtp-sink", None
 
     def __init__(self, root):
         self.port = free_port()
@@ -296,6 +264,12 @@ class Sink(Contestant):
     def close(self):
         self.process.terminate()
         self.process.wait(timeout=10)
+
+
+def debian_version(root, package):
+    """Of the package whose files are under `root`."""
+    with gzip.open(root / "usr/share/doc" / package / "changelog.Debian.gz", "rt") as changelog:
+        return changelog.readline().split("(")[1].split(")")[0]
 
 
 def greets(port):

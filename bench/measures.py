@@ -2,16 +2,19 @@
 with an empty queue, and returns {what: value}.
 """
 
+import contextlib
 import multiprocessing
 import os
 import re
 import statistics
+import subprocess
 import time
 
 from mailbench import TESTS, free_port, wait_until
 
 SENDER, RECIPIENT = "ann@desk.example", "bob@corp.example"
 SESSIONS = (1, 10, 50)
+SYNCS = "fsync,fdatasync,sync,syncfs,sync_file_range"
 MB = 1e6
 
 
@@ -46,21 +49,58 @@ def group_commit(bench, queue):
 
 
 def sendmail(bench, queue):
-    """From before the fork until the exit has been waited for, in a child that may move into a root."""
-    receiver, result = multiprocessing.Pipe(False)
-    child = multiprocessing.Process(target=time_sendmail, args=(queue, result, bench.scaled(200)))
-    child.start()
-    times = sorted(receiver.recv())
-    child.join()
+    """From before the fork until the exit has been waited for."""
+    return times_of_sendmail(queue, bench.scaled(200), b"x" * 72 + b"\n" * 10)
+
+
+def times_of_sendmail(queue, runs, body):
+    with submitting(queue, runs, body) as (told, _):
+        told.send("begin")
+        times = sorted(told.recv())
     return {"sendmail returns, median (ms)": statistics.median(times) * 1000,
             "sendmail returns, p95 (ms)": times[int(len(times) * 0.95)] * 1000}
 
 
-def time_sendmail(queue, result, runs):
+def syncs_of_sendmail(bench, queue, body):
+    """How often it and those who serve it call for a sync of the disk until it ends, by strace."""
+    trace = bench.world.directory / "trace"
+    with submitting(queue, 1, body) as (told, pid):
+        pids = [pid, *queue.pids()]
+        strace = subprocess.Popen(["strace", "-f", "-o", trace, "-e", "trace=execve," + SYNCS,
+                                   *(word for pid in pids for word in ("-p", str(pid)))],
+                                  stderr=subprocess.PIPE, text=True)
+        for _ in pids:
+            strace.stderr.readline()  # "Process ... attached"
+        told.send("begin")
+        told.recv()
+        strace.terminate()
+        strace.communicate(timeout=30)
+    lines = trace.read_text().splitlines()
+    child = next(line.split()[0] for line in lines if f"execve(\"{queue.sendmail()[0]}\"" in line)
+    end = next(at for at, line in enumerate(lines) if re.match(rf"{child} +\+\+\+ exited", line))
+    return sum(bool(re.match(rf"\d+ +({SYNCS.replace(',', '|')})\(", line)) for line in lines[:end])
+
+
+@contextlib.contextmanager
+def submitting(queue, runs, body):
+    """A child that may move into a root. It begins when it is told to, and tells the times it took."""
+    ours, its = multiprocessing.Pipe()
+    child = multiprocessing.Process(target=time_sendmail, args=(queue, its, runs, body))
+    child.start()
+    its.close()
+    try:
+        yield ours, child.pid
+    finally:
+        ours.close()
+        child.join()
+
+
+def time_sendmail(queue, told, runs, body):
     queue.enter()
-    message = b"To: " + RECIPIENT.encode() + b"\nSubject: measured\n\n" + b"x" * 72 + b"\n" * 10
+    message = b"To: " + RECIPIENT.encode() + b"\nSubject: measured\n\n" + body
     words = queue.sendmail() + ["-f", SENDER, RECIPIENT]
     times = []
+    told.recv()
     for _ in range(runs):
         reading, writing = os.pipe()
         os.write(writing, message)
@@ -72,7 +112,7 @@ def time_sendmail(queue, result, runs):
         times.append(time.monotonic() - begun)
         os.close(reading)
         assert status == 0, f"sendmail: {status}"
-    result.send(times)
+    told.send(times)
 
 
 # Out ----------------------------------------------------------------------------------------------
@@ -80,8 +120,7 @@ def time_sendmail(queue, result, runs):
 def relay(bench, queue):
     """Queued while the smarthost was away, drained when it is back: TLS, AUTH, 4 KB messages."""
     count = bench.scaled(5000)
-    bench.source(queue, 20, count, True)
-    wait_until(lambda: time.time() - queue.log_file.stat().st_mtime > 2, "the end of deferring", 120)
+    defer(bench, queue, count)
     with bench.smarthost(queue) as smarthost:
         cpu_before, smarthost_before = queue.cpu_seconds(), cpu_seconds([smarthost.pid])
         seconds = bench.flush_and_drain(queue, count)
@@ -90,6 +129,11 @@ def relay(bench, queue):
     return {"out, TLS and AUTH (msg/s)": count / seconds,
             "out, processor time (ms/msg)": cpu / count * 1000,
             "out, the smarthost's processor time (ms/msg)": theirs / count * 1000}
+
+
+def defer(bench, queue, count):
+    bench.source(queue, 20, count, True)
+    wait_until(lambda: time.time() - queue.log_file.stat().st_mtime > 2, "the end of deferring", 120)
 
 
 def round_trips(bench, queue):
@@ -206,6 +250,31 @@ def scale(bench, queue):
     return values
 
 
+# Others -------------------------------------------------------------------------------------------
+
+def peers(bench, queue):
+    """In short what can be asked of others as well. Those without a daemon have `sendmail` alone."""
+    body = (b"x" * 72 + b"\n") * 56  # 4 KB
+    values = times_of_sendmail(queue, bench.scaled(200), body)
+    values["sendmail, syncs before it returns"] = syncs_of_sendmail(bench, queue, body)
+    if queue.port:
+        count = bench.scaled(2000)
+        for keep_open in (False, True):
+            queue.empty()
+            seconds = bench.source(queue, 50, count, keep_open)
+            kind = "kept open" if keep_open else "one per connection"
+            values[f"in, 50 sessions, {kind} (msg/s)"] = count / seconds
+        queue.empty()
+        time.sleep(4)
+        values["memory, idle (MB)"] = queue.memory() / MB
+        count = bench.scaled(1000)
+        queue.hold()
+        defer(bench, queue, count)
+        with bench.smarthost(queue):
+            values["out, TLS and AUTH (msg/s)"] = count / bench.flush_and_drain(queue, count)
+    return {f"peers: {what}": value for what, value in values.items()}
+
+
 # Reading /proc ------------------------------------------------------------------------------------
 
 def cpu_seconds(pids):
@@ -232,4 +301,4 @@ def pss(pids):
 
 
 MEASURES = {measure.__name__: measure for measure in
-            (ingest, group_commit, sendmail, relay, round_trips, memory, large, scale, endurance)}
+            (ingest, group_commit, sendmail, relay, round_trips, memory, large, scale, endurance, peers)}

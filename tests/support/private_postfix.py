@@ -18,8 +18,10 @@ import subprocess
 from mailbench import ROOT, Skip, wait_until
 
 
-def find_private_root(make=False):
-    words = [ROOT / "tests" / "support" / "private_root"] + ([] if make else ["--have"])
+def find_private_root(make=False, package=None):
+    """Where it is, `package` under its /opt."""
+    words = [ROOT / "tests" / "support" / "private_root"]
+    words += ["--with", package] if package else [] if make else ["--have"]
     found = subprocess.run([str(word) for word in words], stdout=subprocess.PIPE,
                            stderr=None if make else subprocess.PIPE, text=True)
     if found.returncode != 0:

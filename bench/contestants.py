@@ -1,7 +1,7 @@
 """The two queues under measurement, with one face: ours, and Debian's Postfix in a private root.
 
 Both have the configuration that guides for "local queue and authenticated smarthost" give, the same
-relayhost, account and log level, and keep their queue on the same file system.
+relayhost, account and log level, and keep their queue on the same file system. Others: peers.py.
 """
 
 import contextlib

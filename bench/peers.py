@@ -19,6 +19,7 @@ class Peer(Contestant):
     One that has a `daemon` takes mail at `port`."""
     comes_with_root = False
     daemon = ()
+    process = None
 
     def __init__(self, directory, ca):
         root = find_private_root(package=None if self.comes_with_root else self.package)
@@ -70,16 +71,18 @@ class Peer(Contestant):
         self.launch()
 
     def close(self):
-        if self.daemon and hasattr(self, "process"):
-            self.stop()
-        self.root.__exit__(None, None, None)
-        shutil.rmtree(self.directory, ignore_errors=True)
+        try:
+            if self.process:
+                self.stop()
+        finally:
+            self.root.__exit__(None, None, None)
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     def pid(self):
         return self.process.pid
 
     def pids(self):
-        return super().pids() if self.daemon else []
+        return super().pids() if self.process else []
 
     def enter(self):
         self.root.enter()

@@ -72,6 +72,7 @@ Result<void> SqliteSpool::save(const AccountTrouble& trouble) {
 }
 
 Result<void> SqliteSpool::forget(const Account& account) {
+    must_be_recorded_ = true;
     return whole([&]() -> Result<void> {
         const std::string key = account.key();
         const auto done = database_->statement("DELETE FROM account WHERE key = ?", key).run();
@@ -147,6 +148,7 @@ Result<std::vector<ListedMessage>> SqliteSpool::waiting(const Account& account, 
 
 Result<std::uint64_t> SqliteSpool::wake(const Account& account, std::optional<WallTime> reached,
                                         std::size_t limit) {
+    must_be_recorded_ = true;
     return whole([&]() -> Result<std::uint64_t> {
         const std::string key = account.key();
         const WallTime now = clock_.now();

@@ -1,7 +1,9 @@
 // Opens the sockets that mail and operators come in by.
 #include <charconv>
+#include <chrono>
 #include <cstring>
 #include <optional>
+#include <thread>
 
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -18,6 +20,8 @@ namespace postrider::daemon {
 namespace {
 
 constexpr std::uint16_t kSmtpPort = 25;
+constexpr std::chrono::seconds kOrphansGrace{2};
+constexpr std::chrono::milliseconds kOrphansPoll{20};
 
 struct Place {
     net::IpAddress address;
@@ -88,14 +92,31 @@ bool family_is_missing(const Error& error) {
            error.message.ends_with("Address family not supported by protocol");
 }
 
+bool is_taken(const Error& error) {
+    return error.message.ends_with("Address already in use");
+}
+
+/// Workers of a master that was killed keep its ports until they have noticed, for some
+/// milliseconds.
+template <typename Listen>
+auto patiently(Listen listen) -> decltype(listen()) {
+    const auto patience = std::chrono::steady_clock::now() + kOrphansGrace;
+    for (;;) {
+        auto door = listen();
+        const bool waits = !door && is_taken(door.error());
+        if (!waits || std::chrono::steady_clock::now() >= patience) return door;
+        std::this_thread::sleep_for(kOrphansPoll);
+    }
+}
+
 Result<void> listen_on(const config::Config& config, const Place& place, const Log& log,
                        Doors& doors) {
     if (!serves(config, place.address)) return {};
-    auto door = net::listen_tcp(place.address, place.port);
+    auto door = patiently([&] { return net::listen_tcp(place.address, place.port); });
     if (!door) {
         if (place.address.is_v6() && family_is_missing(door.error())) return {};
         Error error = std::move(door).error();
-        if (error.message.ends_with("Address already in use")) {
+        if (is_taken(error)) {
             error.message += " (another mail server? Stop it, or set smtpd_listen to a free port)";
         } else if (error.message.ends_with("Permission denied")) {
             error.message += " (set smtpd_listen to a port above 1023, or start as root)";
@@ -125,7 +146,7 @@ Result<void> open_smtp_doors(const config::Config& config, const Log& log, Doors
     }
     for (const std::string& item : items) {
         if (item.starts_with("unix:")) {
-            auto door = net::listen_unix(item.substr(5), 0666);
+            auto door = patiently([&] { return net::listen_unix(item.substr(5), 0666); });
             if (!door) return Unexpected(std::move(door).error());
             doors.smtp.push_back(std::move(door).value());
             continue;
@@ -185,12 +206,12 @@ Result<Doors> open_doors(const config::Config& config, const Layout& layout, con
         }
     }
     if (!doors.submit) {
-        auto door = net::listen_unix(layout.submit_socket(), 0666);
+        auto door = patiently([&] { return net::listen_unix(layout.submit_socket(), 0666); });
         if (!door) return Unexpected(std::move(door).error());
         doors.submit = std::move(door).value();
     }
     if (!doors.control) {
-        auto door = net::listen_unix(layout.control_socket(), 0666);
+        auto door = patiently([&] { return net::listen_unix(layout.control_socket(), 0666); });
         if (!door) return Unexpected(std::move(door).error());
         doors.control = std::move(door).value();
     }

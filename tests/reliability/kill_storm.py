@@ -12,7 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, str(__import__("pathlib").Path(__file__).parents[1] / "support"))
-from faults import LONG, QUICK, kill, workers
+from faults import LONG, QUICK, kill, worker, workers
 from ledger import Ledger, Load
 from mailbench import World, main
 
@@ -53,5 +53,20 @@ def nothing_accepted_is_lost():
         print(f"FIGURES {killed}: {figures}", flush=True)
 
 
+def a_killed_master_has_a_successor_at_once():
+    """Also while it was starting a worker, which has inherited its ports."""
+    rounds = 100 if LONG else 20
+    dice = random.Random(time.time())
+    with World() as world:
+        for _ in range(rounds):
+            world.start()
+            kill(worker(world, "courier"))
+            time.sleep(dice.random() * 0.004)
+            world.daemon.kill()
+            world.daemon.wait()
+        world.start()
+        print(f"FIGURES {rounds} successors of a killed master", flush=True)
+
+
 if __name__ == "__main__":
-    main(nothing_accepted_is_lost)
+    main(nothing_accepted_is_lost, a_killed_master_has_a_successor_at_once)

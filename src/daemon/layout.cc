@@ -1,12 +1,9 @@
 #include "daemon/layout.h"
 
 #include <cerrno>
-#include <chrono>
-#include <thread>
 
 #include <fcntl.h>
 #include <pwd.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,10 +15,6 @@ namespace postrider::daemon {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// For what a master that was killed was just starting.
-constexpr std::chrono::seconds kOrphansGrace{10};
-constexpr std::chrono::milliseconds kOrphansPoll{20};
 
 /// Makes `path` a directory of exactly this mode and owner. Works on a descriptor, so that nobody
 /// can put a link in its place between two steps.
@@ -121,12 +114,9 @@ Result<void> prepare(const Layout& layout, const Owner& owner) {
     return make_directory(layout.queue_directory / "pid", 0755, owner);
 }
 
-// Two locks. The first is held, too, by a worker that was just being started when its master was
-// killed, until it lets go of what it inherited, ports among it: the next master waits for that. Of
-// the second the kernel says whose it is: what the file says is for people and their scripts, and
-// may be missing on a full disk. That one ends with the first descriptor of the file that this
-// process closes, so nothing else here opens it. Nobody else may open it, since who can may lock
-// it.
+// Of this lock the kernel says whose it is: what the file says is for people and their scripts, and
+// may be missing on a full disk. It ends with the first descriptor of the file that this process
+// closes, so nothing else here opens it. Nobody else may open it, since who can may lock it.
 Result<UniqueFd> take_master_lock(const Layout& layout, const Log& log) {
     const std::string path = layout.pid_file();
     UniqueFd file(
@@ -138,23 +128,16 @@ Result<UniqueFd> take_master_lock(const Layout& layout, const Log& log) {
     if (::fstat(file.get(), &status) < 0 || !S_ISREG(status.st_mode) || status.st_nlink != 1) {
         return Unexpected(ErrorCode::Denied, path + " is not a file of its own");
     }
-    const auto patience = std::chrono::steady_clock::now() + kOrphansGrace;
-    while (::flock(file.get(), LOCK_EX | LOCK_NB) < 0) {
-        if (errno != EWOULDBLOCK) return Unexpected(system_error("lock " + path, errno));
-        const auto other = holder_of(file.get(), path);
-        const bool nobody = !other && other.error().code == ErrorCode::NotFound;
-        if (nobody && std::chrono::steady_clock::now() < patience) {
-            std::this_thread::sleep_for(kOrphansPoll);
-            continue;
+    struct flock all = everything();
+    if (::fcntl(file.get(), F_SETLK, &all) < 0) {
+        if (errno != EAGAIN && errno != EACCES) {
+            return Unexpected(system_error("lock " + path, errno));
         }
+        const auto other = holder_of(file.get(), path);
         return Unexpected(ErrorCode::Denied,
                           fmt::format("the mail system is already running on {}{}",
                                       layout.queue_directory.native(),
                                       other ? fmt::format(" (process {})", *other) : ""));
-    }
-    struct flock all = everything();
-    if (::fcntl(file.get(), F_SETLK, &all) < 0) {
-        return Unexpected(system_error("lock " + path, errno));
     }
     const std::string pid = fmt::format("{:>15}\n", ::getpid());
     const bool written =

@@ -35,8 +35,8 @@ std::string owner_warning(const Owner&, const std::string& mail_owner);
 ///     queue.db ...         0600  owner   the queue
 ///     maildrop/            1733  owner   what sendmail leaves while no daemon runs; 0700 where
 ///                                        nobody could read what others leave
-///     public/              0755  owner   the sockets submit and control, which anyone may connect
-///     to pid/master.pid       0600          the master's, locked while it runs
+///     public/              0755  owner   the sockets submit and control, open to anyone
+///     pid/master.pid       0600          the master's, locked while it runs
 struct Layout {
     std::filesystem::path queue_directory;
 
@@ -50,8 +50,9 @@ struct Layout {
 /// stranger, and file systems of other machines.
 Result<void> prepare(const Layout&, const Owner&);
 
-/// Takes the lock that only one master can hold and writes our pid. The lock lasts as long as the
-/// descriptor. Denied, naming the other's pid, when a master runs on this queue already.
+/// Takes the lock that only one master can hold and writes our pid, for which a full disk may have
+/// no room: that is a warning. The lock lasts as long as the descriptor. Denied, naming the other's
+/// pid, when a master runs on this queue already.
 Result<UniqueFd> take_master_lock(const Layout&, const Log&);
 
 /// The pid of the running master; NotFound if none runs, Denied to those who may not know.

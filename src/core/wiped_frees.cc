@@ -7,6 +7,8 @@
 #include <malloc.h>
 #include <string.h>
 
+#include "core/traces.h"
+
 namespace postrider {
 namespace {
 
@@ -20,6 +22,7 @@ WipedFrees::WipedFrees() {
 
 WipedFrees::~WipedFrees() {
     wipers.fetch_sub(1, std::memory_order_relaxed);
+    wipe_traces();
 }
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)

@@ -3,9 +3,9 @@
 
 namespace postrider {
 
-/// While one exists, everything this process frees is overwritten first: for the moments in which
-/// texts with passwords are read, split and copied. Not in builds with sanitizers, which have a
-/// heap of their own.
+/// While one exists, everything this process frees is overwritten first, and when it goes, what
+/// traces.h tells of: for the moments in which texts with passwords are read, split and copied. Not
+/// what is freed in builds with sanitizers, which have a heap of their own.
 class WipedFrees {
 public:
     WipedFrees();

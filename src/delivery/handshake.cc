@@ -4,6 +4,7 @@
 
 #include "core/ascii.h"
 #include "core/base64.h"
+#include "core/traces.h"
 #include "sasl/exchange.h"
 #include "smtp/commands.h"
 #include "table/address_keys.h"
@@ -298,6 +299,7 @@ net::Awaitable<Handshake::Trouble> Handshake::authenticate(const Login& login) {
         }
     }
     if (tls_stream_) tls_stream_->conceal(false);
+    wipe_traces();
     co_return trouble;
 }
 
